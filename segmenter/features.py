@@ -1,0 +1,192 @@
+"""Channel values -> what the network sees: two views of each channel, their rolling means and spreads, and gaps.
+
+The *absolute* view is a channel in units of the training recordings: levels keep their meaning from one recording to
+the next. The *relative* view is the same channel around the recording's own median: levels that drift from one
+recording to the next cannot mislead it. Rolling spreads need no level and belong to neither.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+# Which of the two views the network is shown; the other is hidden, as in a part of its training windows.
+View = Literal["both", "absolute", "relative"]
+VIEWS: tuple[View, ...] = ("both", "absolute", "relative")
+
+# Beyond this many spreads a value says only "far out": keeps one broken sample from drowning its neighbours.
+FAR = 8.0
+# A spread of this part of a channel's ordinary one counts as stillness: keeps the logarithm of a constant finite.
+STILL = 0.02
+# No sensor says more than this; far below the largest float64, so that sums and squares of values stay finite.
+LARGEST = 1e100
+# A channel that varies less than this part of its own magnitude is constant: what is left is rounding.
+CONSTANT = 1e-9
+
+
+@dataclass(frozen=True, eq=False)
+class Scaling:
+    """What was learned from the training recordings to turn values into features.
+
+    All arrays are float64 (channels,) but for `spread_center` and `spread_scale`, which are (widths, channels).
+    center, scale: of the absolute view. relative_scale: of the deviations from each recording's own median.
+    widths: of the rolling windows, in rows, odd, ascending.
+    """
+
+    center: np.ndarray
+    scale: np.ndarray
+    relative_scale: np.ndarray
+    spread_center: np.ndarray
+    spread_scale: np.ndarray
+    widths: tuple[int, ...]
+
+    @property
+    def channels(self) -> int:
+        """How many channels the scaling was learned for."""
+        return len(self.center)
+
+    @property
+    def view_size(self) -> int:
+        """Features of one view: each channel as it is and at each rolling width."""
+        return self.channels * (1 + len(self.widths))
+
+    @property
+    def size(self) -> int:
+        """Features of a row: the absolute view, the relative view, the rolling spreads, one gap indicator a channel."""
+        return 2 * self.view_size + self.channels * (len(self.widths) + 1)
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A recording's values, bridged and centred, from which features are computed block by block.
+
+    deviations: float32 (rows, channels), the relative view. gaps: float32 (rows, channels), 1 where the sensor said
+    nothing. level: float64 (channels,), the recording's own median.
+    """
+
+    deviations: np.ndarray
+    gaps: np.ndarray
+    level: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.deviations)
+
+
+def learn_scaling(recordings: Sequence[np.ndarray], widths: Sequence[int]) -> Scaling:
+    """Learn centres and scales from the training recordings' values, each float64 (rows, channels), NaN allowed.
+
+    A channel that never varies, or of which nothing was ever measured, gets the scale 1 and so the feature 0.
+    """
+    bridged = [bridge(values)[0] for values in recordings]
+    everything = np.concatenate(bridged)
+    center, scale = _location_and_scale(everything)
+    deviations = np.concatenate([values - np.median(values, axis=0) for values in bridged])
+    relative_scale = _location_and_scale(deviations)[1]
+    plain = Scaling(center, scale, relative_scale, np.zeros((0, 0)), np.zeros((0, 0)), tuple(widths))
+    spreads = [_rolling(prepare(values, plain).deviations, plain.widths)[1] for values in bridged]
+    stacked = np.concatenate(spreads)  # (rows, widths, channels)
+    return Scaling(
+        center,
+        scale,
+        relative_scale,
+        stacked.mean(axis=0),
+        np.maximum(stacked.std(axis=0), 0.25),
+        tuple(widths),
+    )
+
+
+def prepare(values: np.ndarray, scaling: Scaling) -> Prepared:
+    """Bridge gaps and centre a recording's values, float64 (rows, channels), on their own median."""
+    bridged, gaps = bridge(values)
+    bridged[:, gaps.all(axis=0)] = scaling.center[gaps.all(axis=0)]
+    level = np.median(bridged, axis=0) if len(bridged) else scaling.center
+    deviations = np.clip((bridged - level) / scaling.relative_scale, -2 * FAR, 2 * FAR)
+    return Prepared(deviations.astype(np.float32), gaps.astype(np.float32), level)
+
+
+def compute_features(prepared: Prepared, scaling: Scaling, first: int, last: int, view: View = "both") -> np.ndarray:
+    """Features of the rows first..last-1, float32 (last - first, scaling.size).
+
+    Rows before the beginning or after the end of the recording repeat its outermost row. The order of the features is
+    the absolute view, the relative view, spreads, gaps; a hidden view is 0.
+    """
+    reach = max(scaling.widths, default=1) // 2
+    inner_first, inner_last = max(first, 0), min(last, len(prepared))
+    start, stop = max(inner_first - reach, 0), min(inner_last + reach, len(prepared))
+    means, spreads = _rolling(prepared.deviations[start:stop], scaling.widths)
+    keep = slice(inner_first - start, inner_last - start)
+    rows = inner_last - inner_first
+    relative = np.concatenate([prepared.deviations[inner_first:inner_last, None], means[keep]], axis=1)
+    # Bounded, since float32 holds less: beyond a thousand times FAR nothing is told apart anyway.
+    offset = np.clip((prepared.level - scaling.center) / scaling.scale, -1e3 * FAR, 1e3 * FAR)
+    ratio = np.minimum(scaling.relative_scale / scaling.scale, 1e3)
+    absolute = relative * ratio.astype(np.float32) + offset.astype(np.float32)
+    spread = (spreads[keep] - scaling.spread_center) / scaling.spread_scale
+    features = np.concatenate(
+        [
+            np.clip(absolute, -FAR, FAR).reshape(rows, -1),
+            np.clip(relative, -FAR, FAR).reshape(rows, -1),
+            np.clip(spread, -FAR, FAR).reshape(rows, -1).astype(np.float32),
+            prepared.gaps[inner_first:inner_last],
+        ],
+        axis=1,
+    )
+    if view == "relative":
+        features[:, : scaling.view_size] = 0.0
+    elif view == "absolute":
+        features[:, scaling.view_size : 2 * scaling.view_size] = 0.0
+    return np.pad(features, ((inner_first - first, last - inner_last), (0, 0)), mode="edge")
+
+
+def bridge(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Fill gaps in a straight line between their neighbours: (filled float64, gaps bool), both (rows, channels).
+
+    Infinite values count as gaps. A channel of which nothing was measured becomes 0.
+    """
+    gaps = ~np.isfinite(values)
+    filled = np.clip(values, -LARGEST, LARGEST)
+    rows = np.arange(len(values))
+    for channel in np.flatnonzero(gaps.any(axis=0)):
+        known = ~gaps[:, channel]
+        if known.any():
+            filled[~known, channel] = np.interp(rows[~known], rows[known], filled[known, channel])
+        else:
+            filled[:, channel] = 0.0
+    return filled, gaps
+
+
+def _location_and_scale(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation, float64 (channels,), of values limited to their ordinary range."""
+    low, middle, high = np.quantile(values, [0.002, 0.5, 0.998], axis=0)
+    width = high - low
+    limited = np.clip(values, middle - 2 * width, middle + 2 * width)
+    # A channel at rest all but two rows in a thousand has no ordinary range: take its values as they are.
+    resting = width <= CONSTANT * np.abs(middle)
+    limited[:, resting] = values[:, resting]
+    center = limited.mean(axis=0)
+    scale = limited.std(axis=0)
+    constant = ~(scale > CONSTANT * np.maximum(np.abs(center), np.finfo(np.float64).tiny))
+    return center, np.where(constant, 1.0, scale)
+
+
+def _rolling(deviations: np.ndarray, widths: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+    """Centred rolling means and log spreads, float32 (rows, widths, channels); shorter windows at the two ends."""
+    rows, channels = deviations.shape
+    means = np.empty((rows, len(widths), channels), np.float32)
+    spreads = np.empty_like(means)
+    exact = deviations.astype(np.float64)
+    sums = np.concatenate([np.zeros((1, channels)), np.cumsum(exact, axis=0)])
+    squares = np.concatenate([np.zeros((1, channels)), np.cumsum(exact * exact, axis=0)])
+    index = np.arange(rows)
+    for position, width in enumerate(widths):
+        start = np.maximum(index - width // 2, 0)
+        stop = np.minimum(index + width // 2 + 1, rows)
+        count = (stop - start)[:, None]
+        mean = (sums[stop] - sums[start]) / count
+        variance = (squares[stop] - squares[start]) / count - mean * mean
+        means[:, position] = mean
+        spreads[:, position] = 0.5 * np.log(np.maximum(variance, 0.0) + STILL**2)
+    return means, spreads

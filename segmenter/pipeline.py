@@ -1,0 +1,178 @@
+"""The two ways through the engine, each told once: annotated tasks to a model, a task to suggested segments."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any
+
+from segmenter.errors import NothingToLearn, RecordingError
+from segmenter.labeling import Labeling
+from segmenter.model import FittedSegmenter, Model
+from segmenter.prediction import suggest
+from segmenter.recording import Recording, read_recording
+from segmenter.regions import annotated_regions, regions_to_targets, segments_to_result
+from segmenter.training import Example, Progress, TrainingSettings, fit
+
+logger = logging.getLogger(__name__)
+
+Fetch = Callable[[str, "int | str | None"], bytes]
+"""(address in a task's data, the task's id) -> the bytes behind it; raises RecordingError."""
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """A task as Label Studio holds it: `data` names the recording, `annotations` hold what was drawn."""
+
+    id: int | str | None
+    data: Mapping[str, Any]
+    annotations: tuple[Mapping[str, Any], ...] = ()
+
+    @property
+    def annotated(self) -> bool:
+        """Somebody annotated it, if only to say that there is nothing; a skipped task is not annotated."""
+        return any(not annotation.get("was_cancelled") for annotation in self.annotations)
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A task that a training went on without, and why."""
+
+    task: int | str | None
+    reason: str
+
+
+@dataclass(frozen=True, eq=False)
+class Learned:
+    """What a training ends with."""
+
+    model: Model
+    tasks: int  # learned from
+    left_out: tuple[LeftOut, ...]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The suggestions for one task. `failure`: why there are none, None when the recording was read."""
+
+    result: tuple[dict[str, Any], ...]
+    score: float
+    failure: str | None = None
+
+
+def learn(
+    labelings: Sequence[Labeling],
+    tasks: Iterable[Task],
+    fetch: Fetch,
+    settings: TrainingSettings,
+    progress: Callable[[Progress], None],
+) -> Learned:
+    """Annotated tasks -> recordings and a state for each row -> a segmenter for each labeling.
+
+    A task that cannot be read is left out, with the reason; raises NothingToLearn when none is left.
+    """
+    left_out: list[LeftOut] = []
+    examples: dict[Labeling, list[Example]] = {labeling: [] for labeling in labelings}
+    for task in tasks:
+        fetch_once = cache(fetch)  # several controls may label one recording
+        for labeling in labelings:
+            try:
+                example = read_task(task, labeling, fetch_once)
+            except RecordingError as error:
+                logger.warning("task %s is left out of the training: %s", task.id, error)
+                left_out.append(LeftOut(task.id, str(error)))
+                continue
+            if example is not None:
+                examples[labeling].append(example)
+    learnable = {labeling: found for labeling, found in examples.items() if _has_regions(found)}
+    if not learnable:
+        raise NothingToLearn(_why_nothing(examples, left_out))
+    segmenters: list[FittedSegmenter] = []
+    for number, (labeling, found) in enumerate(learnable.items()):
+        segmenters.append(fit(found, labeling, settings, _share(progress, number, len(learnable))))
+    used = {example.task for found in learnable.values() for example in found}
+    return Learned(Model(tuple(segmenters)), len(used), tuple(left_out))
+
+
+def predict(model: Model, labelings: Sequence[Labeling], task: Task, fetch: Fetch) -> Prediction:
+    """A task's recording -> segments of every labeling the model knows, as Label Studio's result entries.
+
+    A recording that cannot be read gives an empty prediction with the reason.
+    """
+    result: list[dict[str, Any]] = []
+    scores: list[float] = []
+    failures: list[str] = []
+    fetch_once = cache(fetch)
+    for labeling, segmenter in pairs(model, labelings):
+        try:
+            recording = _recording(task, labeling, fetch_once)
+        except RecordingError as error:
+            failures.append(str(error))
+            continue
+        suggestion = suggest(segmenter, recording, labeling)
+        result += segments_to_result(suggestion.segments, recording, labeling)
+        scores.append(suggestion.score)
+    failure = "; ".join(dict.fromkeys(failures)) if failures and not scores else None
+    return Prediction(tuple(result), min(scores, default=0.0), failure)
+
+
+def pairs(model: Model, labelings: Sequence[Labeling]) -> list[tuple[Labeling, FittedSegmenter]]:
+    """The labelings that a model can serve, each with its segmenter: matched by the names of control and object."""
+    known = {(segmenter.control, segmenter.object): segmenter for segmenter in model.segmenters}
+    found = ((labeling, known.get((labeling.control, labeling.object))) for labeling in labelings)
+    return [(labeling, segmenter) for labeling, segmenter in found if segmenter and segmenter.fits(labeling) is None]
+
+
+def misfits(model: Model, labelings: Sequence[Labeling]) -> list[str]:
+    """Why some labelings of a config get no suggestions from a model, a sentence each."""
+    known = {(segmenter.control, segmenter.object): segmenter for segmenter in model.segmenters}
+    reasons = []
+    for labeling in labelings:
+        segmenter = known.get((labeling.control, labeling.object))
+        reason = segmenter.fits(labeling) if segmenter else "nothing was learned for it yet; annotate and train again"
+        if reason:
+            reasons.append(f"control {labeling.control!r} on {labeling.object!r}: {reason}")
+    return reasons
+
+
+def read_task(task: Task, labeling: Labeling, fetch: Fetch) -> Example | None:
+    """None for a task that has nothing to learn from: only skipped annotations, or suggestions accepted unseen."""
+    if not task.annotated:
+        return None
+    recording = _recording(task, labeling, fetch)
+    regions = annotated_regions(task.annotations, labeling, recording.axis)
+    if regions is None:
+        return None
+    return Example(str(task.id), recording, regions_to_targets(regions, recording, labeling))
+
+
+def _recording(task: Task, labeling: Labeling, fetch: Fetch) -> Recording:
+    value = labeling.task_value(task.data)
+    if labeling.value_type == "url":
+        if not isinstance(value, str):
+            kind = type(value).__name__
+            raise RecordingError(f"expected an address under {labeling.value_key!r} in the task's data, found {kind}")
+        value = fetch(value, task.id)
+    recording = read_recording(value, labeling)
+    for remark in recording.remarks:
+        logger.info("task %s: %s", task.id, remark)
+    return recording
+
+
+def _has_regions(examples: Sequence[Example]) -> bool:
+    return any(example.targets.codes.any() for example in examples)
+
+
+def _why_nothing(examples: Mapping[Labeling, Sequence[Example]], left_out: Sequence[LeftOut]) -> str:
+    read = max((len(found) for found in examples.values()), default=0)
+    sentence = f"found no region with a label of the config in {read} readable annotated tasks"
+    if left_out:
+        sentence += f" ({len(left_out)} could not be read, the first because: {left_out[0].reason})"
+    return sentence + "; annotate a region and submit"
+
+
+def _share(progress: Callable[[Progress], None], number: int, count: int) -> Callable[[Progress], None]:
+    """Progress of one of several segmenters, as a part of the whole training."""
+    return lambda step: progress(replace(step, percent=(100.0 * number + step.percent) / count))

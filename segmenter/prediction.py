@@ -1,0 +1,107 @@
+"""A recording and a fitted segmenter -> suggested segments, in bounded memory and time linear in the rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from segmenter.decoding import best_path, merge_rows
+from segmenter.errors import ModelError
+from segmenter.features import Prepared, Scaling, View, compute_features, prepare
+from segmenter.labeling import Labeling
+from segmenter.model import FittedSegmenter
+from segmenter.network import SegmentNetwork
+from segmenter.recording import Recording
+from segmenter.regions import Segment
+
+# Steps of the LSTM that a chunk answers for, and steps of context on either side that it only looks at: what a core's
+# cache holds, and what a training window sees.
+CHUNK_STEPS, CONTEXT_STEPS = 128, 32
+# Rows whose features are in memory at once.
+BLOCK_ROWS = 2**15
+
+
+@dataclass(frozen=True)
+class Suggestion:
+    """Segments in order of time, background left out, and how sure the model is of the whole recording, 0..1."""
+
+    segments: tuple[Segment, ...]
+    score: float
+
+
+def suggest(segmenter: FittedSegmenter, recording: Recording, labeling: Labeling) -> Suggestion:
+    """Suggest segments for a recording of any length.
+
+    Channels and labels are matched by name. A state with a label that is no longer in the labeling is not suggested:
+    its probability goes to background, since its rows are none of the remaining labels'. Raises ModelError when a
+    channel of the model is not in the recording.
+    """
+    values = bound_values(segmenter, recording)
+    if not len(values):
+        return Suggestion((), 0.0)
+    prepared = prepare(values, segmenter.scaling)
+    probabilities = row_probabilities(
+        segmenter.networks, segmenter.scaling, segmenter.view, prepared, segmenter.temperature
+    )
+    allowed = set(labeling.labels)
+    withdrawn = [index for index, state in enumerate(segmenter.states) if not set(state.labels) <= allowed]
+    probabilities[:, 0] += probabilities[:, withdrawn].sum(axis=1)
+    probabilities[:, withdrawn] = 0.0
+    return decide(probabilities, segmenter)
+
+
+def decide(probabilities: np.ndarray, segmenter: FittedSegmenter) -> Suggestion:
+    """Row probabilities (rows, states) -> segments and score, by the segmenter's decoding."""
+    path = best_path(probabilities, segmenter.decoding.switch_cost)
+    segments = merge_rows(path, probabilities, segmenter.states, segmenter.decoding.instant_radius)
+    sure = float(probabilities[np.arange(len(path)), path].mean(dtype=np.float64))
+    return Suggestion(segments, min(max(sure, 0.0), 1.0))
+
+
+def bound_values(segmenter: FittedSegmenter, recording: Recording) -> np.ndarray:
+    """The recording's values in the order of the segmenter's channels, float64 (rows, channels), bound by name."""
+    columns = {name.casefold(): index for index, name in reversed(list(enumerate(recording.channels)))}
+    absent = [name for name in segmenter.channels if name.casefold() not in columns]
+    if absent:
+        raise ModelError(
+            f"The model was trained on the channel {absent[0]!r}, the recording has"
+            f" {', '.join(map(repr, recording.channels))}: train again."
+        )
+    return recording.values[:, [columns[name.casefold()] for name in segmenter.channels]]
+
+
+def row_probabilities(
+    networks: Sequence[SegmentNetwork], scaling: Scaling, view: View, prepared: Prepared, temperature: float
+) -> np.ndarray:
+    """Probability of each state in each row, float32 (rows, states), averaged over the networks."""
+    total = torch.zeros(len(prepared), networks[0].shape.states)
+    for network in networks:
+        total += torch.softmax(row_logits(network, scaling, view, prepared) / temperature, dim=1)
+    result: np.ndarray = (total / len(networks)).numpy()
+    return result
+
+
+def row_logits(network: SegmentNetwork, scaling: Scaling, view: View, prepared: Prepared) -> torch.Tensor:
+    """Logits (rows, states) of one network, on the CPU."""
+    device = next(network.parameters()).device
+    context = CONTEXT_STEPS * network.shape.stride
+    result = torch.empty(len(prepared), network.shape.states)
+    with torch.inference_mode():
+        for first, windows in _windows(prepared, scaling, view, network.shape.stride):
+            answers = network(windows.to(device)).cpu()[:, context:-context].reshape(-1, network.shape.states)
+            last = min(first + len(answers), len(prepared))
+            result[first:last] = answers[: last - first]
+    return result
+
+
+def _windows(prepared: Prepared, scaling: Scaling, view: View, stride: int) -> Iterator[tuple[int, torch.Tensor]]:
+    """(first row, overlapping windows of features (chunks, context + chunk + context, features)), block by block."""
+    chunk, context = CHUNK_STEPS * stride, CONTEXT_STEPS * stride
+    block = -(-BLOCK_ROWS // chunk) * chunk
+    for first in range(0, len(prepared), block):
+        chunks = -(-min(block, len(prepared) - first) // chunk)
+        features = compute_features(prepared, scaling, first - context, first + chunks * chunk + context, view)
+        yield first, torch.from_numpy(features).unfold(0, chunk + 2 * context, chunk).transpose(1, 2)

@@ -1,0 +1,280 @@
+"""fit(): annotated recordings in, a fitted segmenter out, everything that has to be chosen chosen on held-out rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from copy import deepcopy
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+
+from segmenter.decoding import Decoding
+from segmenter.errors import NothingToLearn, SegmenterError
+from segmenter.features import VIEWS, View, compute_features, learn_scaling, prepare
+from segmenter.labeling import Labeling
+from segmenter.metrics import find_spans
+from segmenter.model import FittedSegmenter
+from segmenter.network import NetworkShape, SegmentNetwork
+from segmenter.optimization import RECIPE, Recipe, lay_out, train_network
+from segmenter.prediction import CHUNK_STEPS, CONTEXT_STEPS, row_logits
+from segmenter.recording import Recording
+from segmenter.regions import Targets
+from segmenter.targets import IGNORED, LearnedStates, learn_states
+from segmenter.validation import Choice, Fold, Judged, choose, make_folds
+
+# From so many recordings on, the networks fitted to all but a fold, averaged, are as good as networks fitted to all.
+LEAST_COMMITTEE = 4
+# Steps of the LSTM that the usual segment takes at least.
+LEAST_STEPS = 25
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """How to train.
+
+    seed: the same seed, examples and number of threads give the same weights. threads: cores that torch may use while
+    fitting. unlabeled: whether rows outside all regions are learned as background, or left out (every row then gets a
+    label). device: where torch fits, "cpu" or "cuda".
+    """
+
+    seed: int = 0
+    threads: int = 2
+    unlabeled: Literal["background", "ignore"] = "background"
+    device: str = "cpu"
+
+
+@dataclass(frozen=True, eq=False)
+class Example:
+    """One annotated recording; `task` names it in messages and in the report."""
+
+    task: str
+    recording: Recording
+    targets: Targets
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a fit has come: percent (0..100) never falls; loss is None before the first step of a phase."""
+
+    phase: str
+    epoch: int
+    epochs: int
+    percent: float
+    loss: float | None
+
+
+def fit(
+    examples: Sequence[Example],
+    labeling: Labeling,
+    settings: TrainingSettings,
+    progress: Callable[[Progress], None],
+) -> FittedSegmenter:
+    """Learn to segment recordings like the examples.
+
+    Networks fitted to parts of the examples say on the rest when to stop and how to decode. From four recordings on
+    these networks are kept and their probabilities averaged (each example is known to most of them); with fewer, two
+    networks are fitted to everything.
+
+    `progress` is called after every step and may raise to stop. Sets torch's number of threads for the
+    time it runs. Raises NothingToLearn when no row carries a label, SegmenterError when the fit diverges.
+    """
+    usable = [example for example in examples if len(example.recording)]
+    states = learn_states([example.targets for example in usable], labeling, settings.unlabeled == "ignore")
+    if not usable or not any((codes > 0).any() for codes in states.codes):
+        raise NothingToLearn(
+            f"None of the {len(examples)} annotated recordings has a row with one of the labels"
+            f" {', '.join(map(repr, labeling.labels))}: annotate at least one region."
+        )
+    with _torch_threads(settings.threads):
+        return _Fit(usable, labeling, settings, states, progress, RECIPE).run()
+
+
+class _Fit:
+    """One fit: the prepared data and the bookkeeping of progress that its steps share."""
+
+    def __init__(
+        self,
+        examples: Sequence[Example],
+        labeling: Labeling,
+        settings: TrainingSettings,
+        learned: LearnedStates,
+        progress: Callable[[Progress], None],
+        recipe: Recipe,
+    ) -> None:
+        self.examples, self.labeling, self.settings, self.learned = examples, labeling, settings, learned
+        self.progress, self.recipe = progress, recipe
+        self.history: list[dict[str, Any]] = []
+        values = [example.recording.values for example in examples]
+        usual = usual_segment(learned.codes)
+        self.scaling = learn_scaling(values, rolling_widths(usual, recipe))
+        self.prepared = [prepare(rows, self.scaling) for rows in values]
+        self.shape = NetworkShape(self.scaling.size, len(learned.states), stride_for(usual), recipe.stem, recipe.hidden)
+        total = sum(len(rows) for rows in values)
+        steps = step_count(total, recipe)
+        self.checkpoints = tuple(sorted({max(1, round(steps * part)) for part in recipe.checkpoints}))
+        features = [compute_features(rows, self.scaling, 0, len(rows)) for rows in self.prepared]
+        window = (CHUNK_STEPS + 2 * CONTEXT_STEPS) * self.shape.stride
+        self.features = lay_out(features, window)
+        levels = np.stack([(rows.level - self.scaling.center) / self.scaling.scale for rows in self.prepared])
+        self.folds = make_folds(levels, learned.codes, margin=usual)
+        self.committee = len(examples) >= LEAST_COMMITTEE and len(self.folds) > 1
+        self.steps_done = 0
+        self.steps_planned = self.checkpoints[-1] * (len(self.folds) + (0 if self.committee else recipe.members))
+
+    def run(self) -> FittedSegmenter:
+        """Validate; keep the networks that were validated, or with few recordings fit to everything."""
+        judged, candidates = [], []
+        for index, fold in enumerate(self.folds):
+            stretches, snapshots = self._judge(index, fold)
+            judged += stretches
+            candidates.append(snapshots)
+        # Where nothing could be judged, stop in the middle and see everything.
+        choice = choose(judged, usual=len(self.checkpoints) // 2 * len(VIEWS))
+        checkpoint, view = divmod(choice.trial, len(VIEWS))
+        steps = self.checkpoints[: checkpoint + 1]
+        if self.committee:
+            networks = tuple(snapshots[checkpoint] for snapshots in candidates)
+        else:
+            self.steps_planned = self.steps_done + steps[-1] * self.recipe.members
+            networks = tuple(
+                self._train(self.learned.codes, steps, member, f"fitting, {member + 1} of {self.recipe.members}", None)
+                for member in range(self.recipe.members)
+            )
+        for network in networks:
+            network.silence(self.learned.unseen)
+        return FittedSegmenter(
+            control=self.labeling.control,
+            object=self.labeling.object,
+            channels=self.examples[0].recording.channels,
+            states=self.learned.states,
+            scaling=self.scaling,
+            view=VIEWS[view],
+            networks=tuple(network.cpu() for network in networks),
+            decoding=Decoding(choice.switch_cost, self.learned.instant_radius),
+            temperature=choice.temperature,
+            report=self._report(choice, steps[-1], VIEWS[view]),
+        )
+
+    def _judge(self, index: int, fold: Fold) -> tuple[list[Judged], list[SegmentNetwork]]:
+        """Fit to what a fold learns from: its held-out rows' logits at each checkpoint and view, and the networks."""
+        codes = [np.where(mask, rows, IGNORED) for rows, mask in zip(self.learned.codes, fold.learn, strict=True)]
+        held_out = [number for number, mask in enumerate(fold.judge) if mask.any()]
+        logits: dict[int, list[np.ndarray]] = {number: [] for number in held_out}
+        snapshots: list[SegmentNetwork] = []
+
+        def look(network: SegmentNetwork) -> None:
+            snapshots.append(deepcopy(network))
+            for number in held_out:
+                for view in VIEWS:
+                    rows = row_logits(network, self.scaling, view, self.prepared[number])
+                    logits[number].append(rows.numpy()[fold.judge[number]])
+
+        self._train(
+            codes, self.checkpoints, 1000 + index, f"fitting and checking, {index + 1} of {len(self.folds)}", look
+        )
+        judged = [
+            Judged(np.stack(logits[number]), self.learned.codes[number][fold.judge[number]]) for number in held_out
+        ]
+        return judged, snapshots
+
+    def _train(
+        self,
+        codes: Sequence[np.ndarray],
+        checkpoints: Sequence[int],
+        member: int,
+        phase: str,
+        look: Callable[[SegmentNetwork], None] | None,
+    ) -> SegmentNetwork:
+        losses: list[float] = []
+
+        def visit(step: int, loss: float, network: SegmentNetwork | None) -> None:
+            self.steps_done += 1
+            losses.append(loss)
+            percent = min(100.0 * self.steps_done / self.steps_planned, 100.0)
+            self.progress(Progress(phase, step, checkpoints[-1], percent, loss))
+            if network is not None:
+                self.history.append({"phase": phase, "step": step, "loss": float(np.mean(losses))})
+                losses.clear()
+                if look is not None:
+                    look(network)
+
+        seed = self.settings.seed * 10_000 + member
+        try:
+            network = train_network(
+                self.shape,
+                self.features.with_targets(codes),
+                self.scaling,
+                self.recipe,
+                checkpoints,
+                seed,
+                visit,
+                self.settings.device,
+            )
+        except FloatingPointError as error:
+            raise SegmenterError(
+                f"The training diverged ({error}), so nothing was kept: look for broken values in the recordings,"
+                f" or train again with another seed."
+            ) from error
+        return network
+
+    def _report(self, choice: Choice, steps: int, view: View) -> dict[str, Any]:
+        """What was chosen and how good it was on held-out rows, as plain data."""
+        scores = None
+        if choice.scores is not None:
+            scores = asdict(choice.scores) | {"edits_saved": choice.scores.edits_saved}
+        return {
+            "recordings": [{"task": example.task, "rows": len(example.recording)} for example in self.examples],
+            "rows": {
+                "/".join(state.labels) or "background": sum(int((rows == code).sum()) for rows in self.learned.codes)
+                for code, state in enumerate(self.learned.states)
+            },
+            "folds": len(self.folds),
+            "chosen": {
+                "steps": steps,
+                "view": view,
+                "stride": self.shape.stride,
+                "switch_cost": choice.switch_cost,
+                "temperature": choice.temperature,
+                "widths": list(self.scaling.widths),
+                "instant_radius": self.learned.instant_radius,
+            },
+            "held_out": scores,
+            "calibration_error": None if choice.calibration_error is None else list(choice.calibration_error),
+            "reliability": [list(bin) for bin in choice.reliability],
+            "history": self.history,
+            "seed": self.settings.seed,
+        }
+
+
+def usual_segment(codes: Sequence[np.ndarray]) -> int:
+    """The median length in rows of the annotated segments."""
+    return int(np.median([span.rows for rows in codes for span in find_spans(np.maximum(rows, 0))] or [1]))
+
+
+def rolling_widths(usual: int, recipe: Recipe) -> tuple[int, ...]:
+    """Odd widths of rolling windows, in rows, as parts of the usual segment."""
+    widths = {2 * int(usual * part / 2) + 1 for part in recipe.widths}
+    return tuple(sorted(min(max(width, 3), recipe.widest) for width in widths))
+
+
+def stride_for(usual: int) -> int:
+    """Rows a step of the LSTM: a power of two, at least 25 steps to the usual segment."""
+    return max(stride for stride in (1, 2, 4, 8) if stride == 1 or stride * LEAST_STEPS <= usual)
+
+
+def step_count(rows: int, recipe: Recipe) -> int:
+    """Steps of one fit: more for more rows, but by their square root."""
+    return int(recipe.steps * np.clip(np.sqrt(rows / 10_000), 1.0, 10.0))
+
+
+@contextmanager
+def _torch_threads(threads: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,204 @@
+"""What cannot be seen on the recordings a network learned from: when to stop, how to decode, how sure to be.
+
+Everything here is chosen on rows that the network in question was not fitted to: whole recordings where there are at
+least two, blocks with a margin where there is one. Recordings are put in order of their level and left out in
+neighbouring groups, so that each network is judged on levels it has not seen: a random split would hide any drift.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from segmenter.decoding import best_path
+from segmenter.metrics import Pair, Scores, evaluate
+
+FOLDS = 4
+SWITCH_COSTS = (1.0, 2.0, 4.0, 7.0, 12.0, 20.0, 35.0)
+# Where nothing could be judged: high enough to mend flicker, low enough to leave a clear segment of ten rows alone.
+USUAL_COST = 7.0
+TEMPERATURES = tuple(float(value) for value in np.geomspace(0.5, 8.0, 13))
+BINS = 10
+SAMPLE = 50_000
+
+
+@dataclass(frozen=True, eq=False)
+class Fold:
+    """Rows to learn from and rows to judge by, each bool (rows,) for every recording; neither need cover the rest."""
+
+    learn: tuple[np.ndarray, ...]
+    judge: tuple[np.ndarray, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """A stretch of consecutive held-out rows.
+
+    logits: float32 (trials, rows, states), a trial being a checkpoint and a view. codes: int64 (rows,),
+    the annotated states.
+    """
+
+    logits: np.ndarray
+    codes: np.ndarray
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What the held-out rows favour, and how good it was there (None where nothing could be judged).
+
+    trial: index of the checkpoint and view that are the least surprised. calibration_error: expected difference between
+    how sure and how right (Guo et al., ICML 2017), before and after the temperature. reliability: (mean probability,
+    part right, rows) of each tenth that occurs.
+    """
+
+    trial: int
+    switch_cost: float
+    temperature: float
+    scores: Scores | None = None
+    calibration_error: tuple[float, float] | None = None
+    reliability: tuple[tuple[float, float, int], ...] = ()
+
+
+def make_folds(levels: np.ndarray, codes: Sequence[np.ndarray], margin: int) -> tuple[Fold, ...]:
+    """Up to four folds; none when neither recordings nor blocks can be left out without leaving out all there is.
+
+    levels: float (recordings, channels), the median of each channel in units of its scale. codes: the state of each
+    row, negative where it may not be learned. margin: rows between a left-out block and the rows learned from.
+    """
+    if len(codes) == 1:
+        folds = _block_folds(codes[0], margin)
+    else:
+        order = _order_of_levels(levels)
+        groups = np.array_split(order, min(FOLDS, len(codes)))
+        folds = [
+            Fold(
+                tuple(np.full(len(rows), index not in group) for index, rows in enumerate(codes)),
+                tuple(np.full(len(rows), index in group) for index, rows in enumerate(codes)),
+            )
+            for group in groups
+        ]
+    return tuple(fold for fold in folds if _is_useful(fold, codes))
+
+
+def choose(judged: Sequence[Judged], usual: int) -> Choice:
+    """The least surprised trial, the temperature that makes it as sure as it is right, and the best decoding.
+
+    usual: the trial to take where nothing could be judged.
+    """
+    known = [stretch for stretch in judged if (stretch.codes >= 0).any()]
+    if not known:
+        return Choice(usual, USUAL_COST, 1.0)
+    # Each trial at its own best temperature: else the one that is the least sure of itself would win too often.
+    _, trial, temperature = min(
+        (_surprise(known, index, value), index, value)
+        for index in range(len(known[0].logits))
+        for value in TEMPERATURES
+    )
+    probabilities = [_softmax(stretch.logits[trial] / temperature) for stretch in known]
+    trials = [evaluate(_decode(known, probabilities, cost)) for cost in SWITCH_COSTS]
+    best = _steadiest([_merit(scores) for scores in trials])
+    plain = [_softmax(stretch.logits[trial]) for stretch in known]
+    reliability = measure_reliability(probabilities, [stretch.codes for stretch in known])
+    return Choice(
+        trial,
+        SWITCH_COSTS[best],
+        temperature,
+        trials[best],
+        (
+            calibration_error(measure_reliability(plain, [stretch.codes for stretch in known])),
+            calibration_error(reliability),
+        ),
+        reliability,
+    )
+
+
+def measure_reliability(
+    probabilities: Sequence[np.ndarray], codes: Sequence[np.ndarray]
+) -> tuple[tuple[float, float, int], ...]:
+    """(mean probability of the likeliest state, part of the rows where it is right, rows), for each tenth."""
+    likeliest = np.concatenate([rows.argmax(axis=1) for rows in probabilities])
+    sure = np.concatenate([rows.max(axis=1) for rows in probabilities])
+    truth = np.concatenate(list(codes))
+    sure, right = sure[truth >= 0], (likeliest == truth)[truth >= 0]
+    tenth = np.minimum((sure * BINS).astype(int), BINS - 1)
+    return tuple(
+        (float(sure[tenth == index].mean()), float(right[tenth == index].mean()), int((tenth == index).sum()))
+        for index in range(BINS)
+        if (tenth == index).any()
+    )
+
+
+def calibration_error(reliability: Sequence[tuple[float, float, int]]) -> float:
+    """Expected calibration error: the mean distance between how sure and how right, each row counting the same."""
+    rows = sum(count for _, _, count in reliability)
+    return sum(abs(sure - right) * count for sure, right, count in reliability) / max(rows, 1)
+
+
+def _order_of_levels(levels: np.ndarray) -> np.ndarray:
+    """Recordings along the direction in which their levels differ most; as given where they do not."""
+    centred = np.clip(levels, -1e6, 1e6) - np.clip(levels, -1e6, 1e6).mean(axis=0)
+    if not centred.any():
+        return np.arange(len(levels))
+    direction = np.linalg.svd(centred, full_matrices=False)[2][0]
+    return np.argsort(centred @ direction, kind="stable")
+
+
+def _block_folds(codes: np.ndarray, margin: int) -> list[Fold]:
+    """Three consecutive blocks of one recording, each left out once together with a margin on both sides."""
+    folds = []
+    for block in np.array_split(np.arange(len(codes)), 3):
+        if not len(block):
+            continue
+        judge, learn = np.zeros(len(codes), bool), np.ones(len(codes), bool)
+        judge[block] = True
+        learn[max(block[0] - margin, 0) : block[-1] + margin + 1] = False
+        folds.append(Fold((learn,), (judge,)))
+    return folds
+
+
+def _is_useful(fold: Fold, codes: Sequence[np.ndarray]) -> bool:
+    """Whether all that is to be judged could be learned: a state seen nowhere else says nothing about the network."""
+    learned = {code for rows, mask in zip(codes, fold.learn, strict=True) for code in np.unique(rows[mask])}
+    judged = {code for rows, mask in zip(codes, fold.judge, strict=True) for code in np.unique(rows[mask])}
+    return max(learned, default=-1) >= 0 and len((learned & judged) - {-1}) > 0 and bool(learned - {-1, 0})
+
+
+def _decode(judged: Sequence[Judged], probabilities: Sequence[np.ndarray], cost: float) -> list[Pair]:
+    """(annotated, suggested) row codes; rows that nothing is known of are left out of both."""
+    pairs = []
+    for stretch, rows in zip(judged, probabilities, strict=True):
+        known = stretch.codes >= 0
+        pairs.append((stretch.codes[known], best_path(rows, cost)[known]))
+    return pairs
+
+
+def _merit(scores: Scores) -> float:
+    return (scores.f1_10 + scores.f1_25 + scores.f1_50 + scores.macro_f1) / 4
+
+
+def _steadiest(merits: Sequence[float]) -> int:
+    """The best one, counting its two neighbours in the grid: a lone peak on few segments is luck."""
+    padded = np.pad(np.asarray(merits), 1, mode="edge")
+    smooth = (padded[:-2] + 2 * padded[1:-1] + padded[2:]) / 4
+    best = np.flatnonzero(smooth >= smooth.max() - 1e-9)
+    return int(best[len(best) // 2])
+
+
+def _surprise(judged: Sequence[Judged], trial: int, temperature: float) -> float:
+    """Mean negative log probability of the annotated states, over at most about SAMPLE rows spread evenly."""
+    every = 1 + sum(len(stretch.codes) for stretch in judged) // SAMPLE
+    total, rows = 0.0, 0
+    for stretch in judged:
+        known = np.flatnonzero(stretch.codes >= 0)[::every]
+        probabilities = _softmax(stretch.logits[trial, known] / temperature)
+        total -= float(np.log(np.maximum(probabilities[np.arange(len(known)), stretch.codes[known]], 1e-6)).sum())
+        rows += len(known)
+    return total / max(rows, 1)
+
+
+def _softmax(logits: np.ndarray) -> np.ndarray:
+    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    result: np.ndarray = powers / powers.sum(axis=-1, keepdims=True)
+    return result

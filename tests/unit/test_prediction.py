@@ -1,0 +1,86 @@
+"""Suggestions bind by name, stay in range, and do not depend on how a recording is cut up."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from segmenter import prediction
+from segmenter.errors import ModelError
+from segmenter.features import prepare
+from segmenter.prediction import row_probabilities, suggest
+from segmenter.recording import Recording
+from segmenter.regions import BACKGROUND, State
+from tests.unit.fitted import LABELING, recording, untrained
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3, 255, 256, 257, 2_000])
+@pytest.mark.parametrize("stride", [1, 8])
+def test_any_number_of_rows_gets_segments_in_range(rows: int, stride: int) -> None:
+    suggestion = suggest(untrained(stride=stride), recording(rows), LABELING)
+    assert 0.0 <= suggestion.score <= 1.0
+    assert all(0 <= segment.first <= segment.last < rows for segment in suggestion.segments)
+    assert all(0.0 <= segment.score <= 1.0 for segment in suggestion.segments)
+    firsts = [segment.first for segment in suggestion.segments]
+    assert firsts == sorted(firsts)
+
+
+def test_no_rows_get_no_segments() -> None:
+    assert suggest(untrained(), recording(0), LABELING).segments == ()
+
+
+def test_channels_are_found_by_name_whatever_their_place_and_case() -> None:
+    sample = recording(300)
+    extra = np.column_stack([sample.values[:, 1], np.full(300, np.nan), sample.values[:, 0]])
+    shuffled = Recording(sample.times, extra, ("TWO", "Three", "one"), sample.axis)
+    assert suggest(untrained(), shuffled, LABELING) == suggest(untrained(), sample, LABELING)
+
+
+def test_a_missing_channel_is_named() -> None:
+    with pytest.raises(ModelError, match="'Two'"):
+        suggest(untrained(), recording(10, ("One",)), LABELING)
+
+
+def test_a_label_that_left_the_labeling_is_never_suggested() -> None:
+    sample = recording(600)
+    before = {segment.state for segment in suggest(untrained(), sample, LABELING).segments}
+    assert before == {State(("Walk",)), State(("Run",))}
+    after = suggest(untrained(), sample, replace(LABELING, labels=("Run", "New")))
+    assert {segment.state for segment in after.segments} <= {State(("Run",))}
+
+
+def test_the_order_of_labels_does_not_matter() -> None:
+    sample = recording(300)
+    swapped = replace(LABELING, labels=("Run", "Walk"))
+    assert suggest(untrained(), sample, swapped) == suggest(untrained(), sample, LABELING)
+
+
+@pytest.mark.parametrize("stride", [1, 2, 4])
+def test_blocks_do_not_show(stride: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    segmenter, sample = untrained(stride=stride), recording(3_000)
+    prepared = prepare(sample.values, segmenter.scaling)
+    whole = row_probabilities(segmenter.networks, segmenter.scaling, "both", prepared, 1.0)
+    monkeypatch.setattr(prediction, "BLOCK_ROWS", 512)
+    pieces = row_probabilities(segmenter.networks, segmenter.scaling, "both", prepared, 1.0)
+    np.testing.assert_allclose(pieces, whole, atol=1e-4)
+    np.testing.assert_allclose(whole.sum(axis=1), 1.0, atol=1e-5)
+
+
+def test_gaps_and_infinities_leave_scores_finite() -> None:
+    sample = recording(400)
+    values = sample.values.copy()
+    values[10:60, 0] = np.nan
+    values[100, 1] = np.inf
+    values[200] = -1e308
+    suggestion = suggest(untrained(), replace(sample, values=values), LABELING)
+    assert np.isfinite([suggestion.score, *(segment.score for segment in suggestion.segments)]).all()
+
+
+def test_suggesting_leaves_torch_as_it_was() -> None:
+    segmenter = untrained()
+    first = suggest(segmenter, recording(300), LABELING)
+    assert suggest(segmenter, recording(300), LABELING) == first
+    assert not segmenter.networks[0].training
+    assert all(segment.state != BACKGROUND for segment in first.segments)
