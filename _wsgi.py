@@ -1,0 +1,24 @@
+"""The SDK's Flask app with our model and our routes: `gunicorn -c gunicorn.conf.py _wsgi:app`, or `python _wsgi.py`."""
+
+from __future__ import annotations
+
+from backend.logs import configure_logging
+from backend.routes import add_routes
+from backend.sdk import create_app
+from backend.settings import current_settings
+from model import TimeSeriesSegmenter
+
+settings = current_settings()
+configure_logging(settings)
+app = create_app(TimeSeriesSegmenter)
+add_routes(app, TimeSeriesSegmenter, settings)
+
+if __name__ == "__main__":
+    from backend.trainer import TrainerKeeper
+
+    keeper = TrainerKeeper(settings.model_dir)
+    keeper.start()
+    try:
+        app.run(host="0.0.0.0", port=settings.port, threaded=True)
+    finally:
+        keeper.stop()

@@ -1,0 +1,218 @@
+"""The client of Label Studio: a project's config, its annotated tasks, the bytes of a recording.
+
+Built on label-studio-sdk, which knows both kinds of keys: a personal access token is a refresh token, exchanged for
+access tokens that live five minutes; anything else goes out as a legacy token.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import logging
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NoReturn
+from urllib.parse import urljoin, urlsplit
+
+import httpx
+from label_studio_sdk.client import LabelStudio
+from label_studio_sdk.core.api_error import ApiError
+
+from backend.settings import Settings
+from segmenter.errors import RecordingError
+from segmenter.pipeline import Task
+
+logger = logging.getLogger(__name__)
+
+_PAGE = 200  # annotated tasks asked for at once
+_ANNOTATED = {
+    "filters": {
+        "conjunction": "and",
+        "items": [{"filter": "filter:tasks:total_annotations", "operator": "greater", "type": "Number", "value": 0}],
+    }
+}
+_CLOUD_SCHEMES = ("s3", "s3s", "gs", "azure-blob", "azure_spi", "redis")
+
+
+class LabelStudioError(Exception):
+    """Label Studio did not give what was asked for; the message names the setting to change.
+
+    `passing`: worth a retry.
+    """
+
+    def __init__(self, message: str, passing: bool) -> None:
+        super().__init__(message)
+        self.passing = passing
+
+
+@dataclass(frozen=True)
+class Project:
+    """What a training needs to know of a project."""
+
+    id: int
+    label_config: str
+
+
+class Studio:
+    """One Label Studio, reached with one key. Connects on first use, so it may be made before a process forks."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._host = settings.label_studio_host
+        self._key = settings.label_studio_api_key.get_secret_value().strip()
+        self._timeout = settings.request_timeout
+        self._limit = int(settings.max_recording_mb * 1e6)
+
+    def project(self, project: int) -> Project:
+        """A project's label config; raises LabelStudioError."""
+        try:
+            found = self._client.projects.get(id=project)
+        except (ApiError, httpx.HTTPError, ValueError) as error:
+            self._explain(error, f"project {project}")
+        return Project(project, found.label_config or "")
+
+    def annotated_tasks(self, project: int) -> Iterator[Task]:
+        """All tasks with at least one annotation that was not skipped, page by page; raises LabelStudioError.
+
+        The tasks are listed, never fetched one by one: that would make Label Studio call this backend's /predict.
+        """
+        try:
+            found: Iterable[Any] = self._client.tasks.list(
+                project=project,
+                page_size=_PAGE,
+                query=json.dumps(_ANNOTATED),
+                include="id,data,annotations",
+                resolve_uri=False,
+            )
+            for task in found:
+                yield Task(id=task.id, data=task.data, annotations=tuple(_as_dicts(task.annotations)))
+        except (ApiError, httpx.HTTPError, ValueError) as error:
+            self._explain(error, f"the annotated tasks of project {project}")
+
+    def fetch(self, address: str, task: int | str | None) -> bytes:
+        """The bytes behind a recording's address, as a task's data holds it.
+
+        `/data/…` is asked of Label Studio, `s3://…` and the like through its resolve address (which needs the task's
+        id), any other http(s) address without the key. Raises RecordingError, or LabelStudioError when Label Studio
+        itself is the reason and no other recording could be had either.
+        """
+        try:
+            url = self._resolve(address, task)
+            ours = _origin(url) == _origin(self._host)
+        except ValueError as error:
+            raise RecordingError(f"{address[:80]!r} in the task's data is not an address ({error}); mend it") from error
+        try:
+            headers = {"Authorization": self._authorization()} if ours else {}
+            with self._downloads.stream("GET", url, headers=headers) as response:
+                if response.status_code != httpx.codes.OK:
+                    raise RecordingError(_refusal(address, response.status_code, ours))
+                return self._body(address, response)
+        except httpx.TimeoutException:
+            raise RecordingError(
+                f"{address} did not answer within {self._timeout:g} s (REQUEST_TIMEOUT); check that it is reachable"
+            ) from None
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise RecordingError(
+                f"{address} cannot be downloaded: {error}; check that the backend can reach it"
+            ) from None
+
+    def close(self) -> None:
+        """Close all connections; the next call opens new ones."""
+        if "_downloads" in self.__dict__:
+            self.__dict__.pop("_downloads").close()
+        if "_client" in self.__dict__:
+            self.__dict__.pop("_client")._client_wrapper.httpx_client.httpx_client.close()
+
+    def _body(self, address: str, response: httpx.Response) -> bytes:
+        body = bytearray()
+        for piece in response.iter_bytes():
+            body += piece
+            if len(body) > self._limit:
+                raise RecordingError(
+                    f"{address} is larger than {self._limit / 1e6:g} MB; raise MAX_RECORDING_MB to read it"
+                )
+        return bytes(body)
+
+    def _resolve(self, address: str, task: int | str | None) -> str:
+        parts = urlsplit(address)
+        if parts.scheme in _CLOUD_SCHEMES:
+            if task is None:
+                raise RecordingError(
+                    f"{address} lies in a cloud storage, which Label Studio opens only for a stored task"
+                )
+            uri = base64.urlsafe_b64encode(address.encode()).decode()
+            return f"{self._host}/tasks/{task}/resolve/?fileuri={uri}"
+        if parts.scheme in ("http", "https"):
+            return address
+        if address.startswith("/") and not address.startswith("//"):
+            # A Label Studio below a path (https://host/studio) writes that path into its addresses, or not.
+            base = urlsplit(self._host).path
+            return urljoin(self._host, address) if base and address.startswith(base + "/") else self._host + address
+        raise RecordingError(
+            f"expected a recording's address (/data/…, http://…, s3://…) in the task's data, found {address[:80]!r}"
+        )
+
+    def _authorization(self) -> str:
+        try:
+            return str(self._client._client_wrapper.get_headers()["Authorization"])
+        except (ApiError, httpx.HTTPError, ValueError) as error:
+            self._explain(error, "a recording")
+
+    @cached_property
+    def _client(self) -> LabelStudio:
+        if not self._key:
+            raise LabelStudioError(
+                "LABEL_STUDIO_API_KEY is not set: create a personal access token in Label Studio (Account & Settings) "
+                "and start the backend with it",
+                passing=False,
+            )
+        try:
+            # The slash keeps the path of a Label Studio that is not at the root of its host.
+            return LabelStudio(  # type: ignore[no-untyped-call]
+                base_url=self._host + "/", api_key=self._key, timeout=self._timeout, max_retries=0
+            )
+        except ApiError as error:
+            self._explain(error, "an access token")
+
+    @cached_property
+    def _downloads(self) -> httpx.Client:
+        # httpx drops the Authorization header when a redirect leaves the origin.
+        return httpx.Client(timeout=self._timeout, follow_redirects=True, max_redirects=5)
+
+    def _explain(self, error: ApiError | httpx.HTTPError | ValueError, wanted: str) -> NoReturn:
+        if not isinstance(error, ApiError):
+            raise LabelStudioError(
+                f"Label Studio at {self._host} gave no usable answer when asked for {wanted} ({type(error).__name__}); "
+                "check LABEL_STUDIO_HOST and that it runs",
+                passing=True,
+            ) from error
+        status = error.status_code or 0
+        advice = {
+            401: "LABEL_STUDIO_API_KEY is not accepted: use a personal access token, legacy tokens are off by default",
+            403: "the user of LABEL_STUDIO_API_KEY may not see it: give the user access to the project",
+            404: "it is not there: check LABEL_STUDIO_HOST, and that the key's user is in the project's organization",
+        }.get(status, "try again later")
+        raise LabelStudioError(
+            f"Label Studio at {self._host} answered {status} when asked for {wanted}; {advice}",
+            passing=status == 429 or status >= 500,
+        ) from error
+
+
+def _refusal(address: str, status: int, ours: bool) -> str:
+    advice = "check the address"
+    if ours and status in (401, 403, 404):
+        advice = (
+            "check that the file exists and that the user of LABEL_STUDIO_API_KEY can open the task in Label Studio"
+            " (files under /data/local-files/ and cloud addresses need a storage of the project that covers them)"
+        )
+    return f"{address} cannot be downloaded: expected 200, the server answered {status}; {advice}"
+
+
+def _origin(url: str) -> tuple[str, str | None, int | None]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+
+
+def _as_dicts(annotations: Any) -> Iterator[dict[str, Any]]:
+    for annotation in annotations or ():
+        yield annotation if isinstance(annotation, dict) else annotation.model_dump()

@@ -1,0 +1,115 @@
+"""Our routes beside the SDK's, and the checks in front of all: who asks, and whether the request makes sense."""
+
+from __future__ import annotations
+
+import hmac
+import logging
+import re
+import sqlite3
+from collections.abc import Mapping
+from typing import Any
+
+from flask import Flask, Response, abort, jsonify, request
+from werkzeug.exceptions import HTTPException
+
+from backend.sdk import ModelBase
+from backend.service import service
+from backend.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+_PROJECT = re.compile(r"(\d{1,18})(\.\d+)?")  # Label Studio writes "<id>.<when it was created>"
+_OPEN_PATHS = ("/", "/health")
+
+
+def add_routes(app: Flask, model_class: type[ModelBase], settings: Settings) -> None:
+    """Put our routes and checks onto the SDK's app."""
+    app.before_request(lambda: _check_credentials(settings))
+    app.before_request(_check_body)
+    app.register_error_handler(HTTPException, _in_one_sentence)
+    # Neither generation's own /webhook can answer Label Studio's real events: lists, ids only, no payload at all.
+    app.view_functions["webhook"] = lambda: _webhook(model_class)
+    app.view_functions["_train"] = lambda: _no_longer("/train", "Label Studio posts START_TRAINING to /webhook")
+    app.view_functions["_is_training"] = lambda: _no_longer("/is_training", "ask /projects/<id>/status")
+    app.add_url_rule("/versions", "versions_of_all", lambda: jsonify({"versions": []}), methods=["GET"])
+    app.add_url_rule("/projects/<int:project>/status", "status", lambda project: jsonify(service().status(project)))
+
+
+def _webhook(model_class: type[ModelBase]) -> tuple[Response, int]:
+    """Answer an event at once: 201 with the job when it asked for a training, 200 when it did not."""
+    body = request.get_json()
+    event, project = body.get("action"), body.get("project")
+    number = _project_number(project.get("id")) if isinstance(project, Mapping) else None
+    if not isinstance(event, str) or number is None:
+        logger.info("an event without a project is ignored (action %r); let the webhook send its payload", event)
+        return jsonify({"status": "ignored"}), 200
+    try:
+        asked = model_class(project_id=str(number)).fit(event, body)
+    except (OSError, sqlite3.Error) as error:
+        logger.error("project %d: %s is lost, the queue cannot be written: %s; mend MODEL_DIR", number, event, error)
+        return jsonify({"error": "the event cannot be stored; the backend's log has the reason"}), 503
+    if asked is None:
+        return jsonify({"status": "ok"}), 200
+    return jsonify({"status": "ok", "job": f"{number}-{asked}"}), 201
+
+
+def _check_credentials(settings: Settings) -> Response | None:
+    """HTTP basic auth, when it is set up, on everything but the health check."""
+    if not settings.basic_auth_user or request.path in _OPEN_PATHS:
+        return None
+    given = request.authorization
+    user, password = (given.username or "", given.password or "") if given and given.type == "basic" else ("", "")
+    right_user = hmac.compare_digest(user.encode(), settings.basic_auth_user.encode())
+    right_password = hmac.compare_digest(password.encode(), settings.basic_auth_pass.get_secret_value().encode())
+    if right_user and right_password:
+        return None
+    return Response("Unauthorized", 401, {"WWW-Authenticate": 'Basic realm="backend"'})
+
+
+def _check_body() -> None:
+    """Refuse what the SDK's routes would stumble over, and hand them a body in the one form they all take."""
+    if request.method != "POST":
+        return
+    body = request.get_json(force=True, silent=True)
+    if not isinstance(body, dict):
+        found = (
+            "nothing" if not request.content_length else f"a JSON {type(body).__name__}" if body else "no JSON object"
+        )
+        abort(400, f"expected a JSON object as the body, found {found}")
+    if request.path in ("/predict", "/setup"):
+        number = _project_number(body.get("project"))
+        if number is None:
+            abort(400, "expected `project` to be a project's id, like '12.1700000000'")
+        body["project"] = str(number)
+    if request.path == "/setup":
+        body["schema"] = _text(body, "schema")
+    if request.path == "/predict":
+        tasks = body.get("tasks")
+        if not isinstance(tasks, list) or not all(isinstance(task, dict) for task in tasks):
+            abort(400, "expected `tasks` to be a list of tasks")
+        body["label_config"] = _text(body, "label_config")
+        params = body.get("params")
+        context = params.get("context") if isinstance(params, dict) else None
+        body["params"] = {"context": context if isinstance(context, dict) else None}
+
+
+def _text(body: Mapping[str, Any], key: str) -> str:
+    text = body.get(key)
+    if text is not None and not isinstance(text, str):
+        abort(400, f"expected `{key}` to be text, found a JSON {type(text).__name__}")
+    return text or ""
+
+
+def _project_number(project: object) -> int | None:
+    match = (
+        _PROJECT.fullmatch(str(project)) if isinstance(project, int | str) and not isinstance(project, bool) else None
+    )
+    return int(match[1]) if match else None
+
+
+def _in_one_sentence(error: HTTPException) -> tuple[Response, int]:
+    return jsonify({"error": error.description}), error.code or 500
+
+
+def _no_longer(route: str, instead: str) -> tuple[Response, int]:
+    return jsonify({"error": f"{route} is of an older Label Studio; {instead}"}), 410

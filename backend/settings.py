@@ -1,0 +1,102 @@
+"""Every environment variable of the backend: typed, checked at start, secrets never printed."""
+
+from __future__ import annotations
+
+import os
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class SettingsError(Exception):
+    """A setting is missing or wrong; the message names it, what it holds and what it takes."""
+
+
+class Settings(BaseSettings):
+    """The settings, read from the environment once at start. The README's table lists the same ones."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
+
+    label_studio_host: str = Field(
+        default="http://localhost:8080",
+        validation_alias=AliasChoices("LABEL_STUDIO_HOST", "LABEL_STUDIO_URL"),
+        description="Address of Label Studio as this backend reaches it. LABEL_STUDIO_URL means the same.",
+    )
+    label_studio_api_key: SecretStr = Field(
+        default=SecretStr(""), description="A personal access token of Label Studio (or a legacy token, where enabled)."
+    )
+    model_dir: Path = Field(default=Path("."), description="Folder of the stored models and of the training queue.")
+    start_training_each_n_updates: int = Field(
+        default=1, ge=1, description="Train after every N annotation events since the last training."
+    )
+    min_annotated_tasks: int = Field(default=1, ge=1, description="Fewer annotated tasks than this: no training.")
+    keep_versions: int = Field(default=5, ge=2, description="How many model versions of a project are kept.")
+    unlabeled: Literal["background", "ignore"] = Field(
+        default="background",
+        description="Rows of an annotated recording outside all regions: `background` is learned and never suggested; "
+        "`ignore` leaves them out of training, every row then gets a label.",
+    )
+    seed: int = Field(default=0, ge=0, description="Seed of the training: same data and seed, same model.")
+    training_threads: int = Field(
+        default=max(1, (os.cpu_count() or 2) // 2), ge=1, description="Processor threads of a training."
+    )
+    request_timeout: float = Field(
+        default=20.0, gt=0, description="Seconds without an answer after which a download or a Label Studio call fails."
+    )
+    max_recording_mb: float = Field(default=200.0, gt=0, description="Larger recordings are refused, in megabytes.")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(default="INFO", description="How much is logged.")
+    port: int = Field(default=9090, ge=1, le=65535, description="Port that the backend listens on.")
+    workers: int = Field(default=2, ge=1, description="Web worker processes.")
+    threads: int = Field(default=4, ge=1, description="Requests a worker handles at once.")
+    basic_auth_user: str = Field(default="", description="User of HTTP basic auth; with BASIC_AUTH_PASS.")
+    basic_auth_pass: SecretStr = Field(default=SecretStr(""), description="Password of HTTP basic auth.")
+
+    @field_validator("label_studio_host")
+    @classmethod
+    def _http_address(cls, host: str) -> str:
+        if not host.startswith(("http://", "https://")):
+            raise ValueError("expected an address that starts with http:// or https://, like http://localhost:8080")
+        return host.rstrip("/")
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _upper_case(cls, level: object) -> object:
+        return level.upper() if isinstance(level, str) else level
+
+    @model_validator(mode="after")
+    def _both_or_none(self) -> Settings:
+        if bool(self.basic_auth_user) != bool(self.basic_auth_pass.get_secret_value()):
+            raise ValueError("BASIC_AUTH_USER and BASIC_AUTH_PASS go together: set both, or neither")
+        return self
+
+    @property
+    def inference_threads(self) -> int:
+        """Processor threads of one web worker: all workers together ask for no more cores than there are."""
+        return max(1, (os.cpu_count() or 1) // self.workers)
+
+
+def read_settings() -> Settings:
+    """The settings of this process' environment; raises SettingsError with a line for every wrong one."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        raise SettingsError("; ".join(_sentence(problem) for problem in error.errors(include_input=True))) from None
+
+
+@lru_cache(maxsize=1)
+def current_settings() -> Settings:
+    """The settings this process started with."""
+    return read_settings()
+
+
+def _sentence(problem: object) -> str:
+    assert isinstance(problem, dict)
+    message = str(problem["msg"]).removeprefix("Value error, ")
+    if not problem["loc"]:
+        return message
+    name = str(problem["loc"][0]).upper()
+    shown = "" if "PASS" in name or "KEY" in name else f" is {problem['input']!r}"
+    return f"{name}{shown}: {message}"

@@ -1,0 +1,45 @@
+"""How gunicorn serves the backend: `gunicorn -c gunicorn.conf.py _wsgi:app`."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from backend.settings import SettingsError, current_settings
+
+try:
+    settings = current_settings()
+except SettingsError as error:
+    sys.exit(f"The backend cannot start: {error}")
+
+bind = f"0.0.0.0:{settings.port}"
+workers = settings.workers
+worker_class = "gthread"
+threads = settings.threads
+preload_app = True  # torch is imported once and shared by the workers
+timeout = 120  # Label Studio waits 100 s for predictions
+graceful_timeout = 30
+keepalive = 5
+loglevel = settings.log_level.lower()
+accesslog = None
+control_socket_disable = True  # nobody needs to steer it from beside, and the home folder may be read-only
+
+_keepers: list[Any] = []
+
+
+def post_worker_init(worker: Any) -> None:
+    """Give the worker its share of the cores, and see to it that a trainer runs."""
+    import torch
+
+    from backend.trainer import TrainerKeeper
+
+    torch.set_num_threads(settings.inference_threads)
+    keeper = TrainerKeeper(settings.model_dir)
+    keeper.start()
+    _keepers.append(keeper)
+
+
+def worker_exit(server: Any, worker: Any) -> None:
+    """Stop the trainer that this worker keeps."""
+    for keeper in _keepers:
+        keeper.stop()

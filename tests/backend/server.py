@@ -1,0 +1,144 @@
+"""The real backend for tests: gunicorn with its workers and trainer, over real HTTP, against the stand-in."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from tests.backend.label_studio import StandIn
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class Server:
+    """A running backend: gunicorn in a process group of its own, on a free port."""
+
+    def __init__(self, studio: StandIn, model_dir: Path, working_folder: Path = ROOT, **environment: str) -> None:
+        self.studio = studio
+        self.model_dir = model_dir
+        self._working_folder = working_folder
+        self.log = model_dir.parent / f"{model_dir.name}.log"
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self._environment = {
+            **os.environ,
+            "LABEL_STUDIO_HOST": studio.address,
+            "LABEL_STUDIO_API_KEY": studio.key,
+            "MODEL_DIR": str(model_dir),
+            "PORT": str(self.port),
+            "WORKERS": "2",
+            "TRAINING_THREADS": "1",
+            **environment,
+        }
+        self.http = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=60)
+        self.start()
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "gunicorn", "-c", "gunicorn.conf.py", "_wsgi:app"],
+                cwd=self._working_folder, env=self._environment, stdout=log, stderr=log, start_new_session=True,
+            )  # fmt: skip
+        self.wait(self._answers, "the backend to answer")
+
+    def stop(self) -> None:
+        """Ask it to stop, as an operator does, and wait."""
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(timeout=40)
+
+    def close(self) -> None:
+        """Stop it for good."""
+        if self.process.poll() is None:
+            self.stop()
+        self.http.close()
+
+    def kill(self) -> None:
+        """Kill all of its processes at once."""
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait(timeout=10)
+
+    def event(self, action: str, project: int, **payload: Any) -> httpx.Response:
+        """Send an event as Label Studio's webhook does."""
+        known = self.studio.projects.get(project)
+        body = {
+            "action": action,
+            "project": {"id": project, "label_config": known.label_config if known else ""},
+            **payload,
+        }
+        return self.http.post("/webhook", json=body)
+
+    def predict(
+        self, project: int, *tasks: int, config: str | None = None, context: Any = None
+    ) -> list[dict[str, Any]]:
+        """What Label Studio gets for tasks of the stand-in."""
+        answer = self.http.post(
+            "/predict",
+            json={
+                "tasks": [self.studio.task(project, task) for task in tasks],
+                "project": f"{project}.1700000000",
+                "label_config": config or self.studio.projects[project].label_config,
+                "params": {"login": None, "password": None, "context": context},
+            },
+        )
+        assert answer.status_code == 200, answer.text
+        return list(answer.json()["results"])
+
+    def setup(self, project: int) -> str:
+        """The version that /setup gives."""
+        body = {
+            "project": f"{project}.1700000000",
+            "schema": self.studio.projects[project].label_config,
+            "access_token": "x",
+        }
+        answer = self.http.post("/setup", json=body)
+        assert answer.status_code == 200, answer.text
+        return str(answer.json()["model_version"])
+
+    def status(self, project: int) -> dict[str, Any]:
+        """The project's status."""
+        return dict(self.http.get(f"/projects/{project}/status").json())
+
+    def wait_for_state(self, project: int, *states: str, seconds: float = 90) -> dict[str, Any]:
+        """Wait until the project is in one of the states; returns its status."""
+        self.wait(
+            lambda: self.status(project)["state"] in states, f"project {project} to be {' or '.join(states)}", seconds
+        )
+        return self.status(project)
+
+    def train(self, project: int) -> str:
+        """Press Start training and wait for the new version."""
+        before = self.setup(project)
+        assert self.event("START_TRAINING", project).status_code == 201
+        self.wait(lambda: self.setup(project) != before, f"a new version of project {project}", 90)
+        self.wait_for_state(project, "ready")
+        return self.setup(project)
+
+    def wait(self, condition: Any, what: str, seconds: float = 60) -> None:
+        """Wait until a condition holds; fails with the backend's log."""
+        until = time.monotonic() + seconds
+        while not condition():
+            if time.monotonic() > until or self.process.poll() is not None:
+                raise AssertionError(
+                    f"waited {seconds:g} s for {what}; the backend's log ends with:\n{self.log_text()[-4000:]}"
+                )
+            time.sleep(0.05)
+
+    def log_text(self) -> str:
+        """Everything it has logged."""
+        return self.log.read_text()
+
+    def _answers(self) -> bool:
+        try:
+            return self.http.get("/health").status_code == 200
+        except httpx.TransportError:
+            return False

@@ -1,0 +1,80 @@
+"""Requests that make no sense get one sentence; what the backend logs and answers keeps its secrets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.backend.label_studio import StandIn
+from tests.backend.server import Server
+from tests.recordings import CONFIG
+
+
+@pytest.mark.parametrize("path", ["/predict", "/setup", "/webhook"])
+@pytest.mark.parametrize("body", [b"", b"null", b"[]", b"7", b'"text"', b"{", b"\xff\xfe", b"[" * 10000])
+def test_a_body_that_is_no_object_is_refused_in_a_sentence(server: Server, path: str, body: bytes) -> None:
+    answer = server.http.post(path, content=body, headers={"Content-Type": "application/json"})
+    assert answer.status_code == 400
+    assert answer.json()["error"].startswith("expected a JSON object as the body")
+
+
+@pytest.mark.parametrize("tasks", [None, {}, "tasks", 7, [None], ["task"], [[]]])
+def test_tasks_that_are_no_list_of_tasks_are_refused(server: Server, tasks: Any) -> None:
+    answer = server.http.post("/predict", json={"project": "1.1", "label_config": CONFIG, "tasks": tasks})
+    assert (answer.status_code, answer.json()) == (400, {"error": "expected `tasks` to be a list of tasks"})
+
+
+@pytest.mark.parametrize(
+    "data", [None, [], "x", {}, {"csv_url": None}, {"csv_url": 7}, {"csv_url": "file:///etc/passwd"}]
+)
+def test_a_task_without_a_recording_is_answered_with_nothing(server: Server, trained: int, data: Any) -> None:
+    body = {"project": f"{trained}.1", "label_config": CONFIG, "tasks": [{"id": 5, "data": data}]}
+    answer = server.http.post("/predict", json={**body, "params": None})
+    assert (answer.status_code, answer.json()["results"]) == (200, [])
+
+
+@pytest.mark.parametrize("config", [7, [], {"a": 1}])
+def test_a_config_that_is_no_text_is_refused(server: Server, trained: int, config: Any) -> None:
+    assert server.http.post("/predict", json={"project": "1.1", "tasks": [], "label_config": config}).status_code == 400
+    assert server.http.post("/setup", json={"project": "1.1", "schema": config}).status_code == 400
+
+
+def test_health_and_versions_answer_label_studio(server: Server) -> None:
+    assert server.http.get("/health").json()["status"] == "UP"
+    assert server.http.get("/versions").json() == {"versions": []}
+
+
+def test_unknown_pages_and_retired_routes_say_so(server: Server) -> None:
+    assert server.http.get("/nothing").status_code == 404
+    assert server.http.post("/train", json={}).status_code == 410
+
+
+def test_basic_auth_guards_everything_but_health(studio: StandIn, tmp_path: Any) -> None:
+    server = Server(studio, tmp_path / "models", BASIC_AUTH_USER="jö", BASIC_AUTH_PASS="gehéim")
+    try:
+        assert server.http.get("/health").status_code == 200
+        for headers in ({}, {"Authorization": "Basic !!"}, {"Authorization": "Bearer x"}, {"Authorization": "Basic"}):
+            assert server.http.get("/versions", headers=headers).status_code == 401
+        assert server.http.get("/versions", auth=("jö", "falsch")).status_code == 401
+        assert server.http.get("/versions", auth=("jö".encode(), "gehéim".encode())).status_code == 200
+    finally:
+        server.close()
+
+
+def test_nothing_secret_is_logged_at_any_level(studio: StandIn, tmp_path: Any) -> None:
+    studio.add_project(60, CONFIG)
+    server = Server(studio, tmp_path / "models", LOG_LEVEL="DEBUG")
+    try:
+        secret = "the-token-of-the-project-creator"
+        server.http.post("/setup", json={"project": "60.1", "schema": CONFIG, "access_token": secret})
+        server.event("ANNOTATION_CREATED", 60, project_token=secret)
+        server.wait_for_state(60, "untrained")
+        server.wait(lambda: server.status(60).get("last_training_at"), "the training to end")
+    finally:
+        server.close()
+    log = server.log_text()
+    assert "asks for training" in log
+    assert secret not in log
+    assert studio.key not in log
+    assert "Bearer" not in log

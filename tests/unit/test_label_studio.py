@@ -1,0 +1,194 @@
+"""The client against real HTTP servers: what is asked of whom, with which credentials."""
+
+from __future__ import annotations
+
+import base64
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from backend.label_studio import LabelStudioError, Studio
+from backend.settings import Settings
+from segmenter.errors import RecordingError
+from tests.backend.label_studio import StandIn
+from tests.recordings import CONFIG
+
+
+@pytest.fixture
+def studio() -> Iterator[StandIn]:
+    stand_in = StandIn()
+    stand_in.add_project(3, CONFIG)
+    yield stand_in
+    stand_in.close()
+
+
+MakeClient = Callable[..., Studio]
+
+
+@pytest.fixture
+def make_client(monkeypatch: pytest.MonkeyPatch) -> Iterator[MakeClient]:
+    made: list[Studio] = []
+
+    def make(host: str, key: str, **settings: Any) -> Studio:
+        for name, value in {
+            "LABEL_STUDIO_HOST": host,
+            "LABEL_STUDIO_API_KEY": key,
+            "REQUEST_TIMEOUT": "2",
+            **settings,
+        }.items():
+            monkeypatch.setenv(name, value)
+        made.append(Studio(Settings()))
+        return made[-1]
+
+    yield make
+    for client in made:
+        client.close()
+
+
+@pytest.fixture
+def client(studio: StandIn, make_client: MakeClient) -> Studio:
+    return make_client(studio.address, studio.key)
+
+
+class Elsewhere(BaseHTTPRequestHandler):
+    """Another server: notes the credentials it is shown, redirects where a test wants it to."""
+
+    seen: list[str | None]
+    to: str | None
+
+    def do_GET(self) -> None:
+        type(self).seen.append(self.headers.get("Authorization"))
+        self.send_response(302 if self.to and self.path == "/away" else 200)
+        if self.to and self.path == "/away":
+            self.send_header("Location", self.to)
+        self.send_header("Content-Length", "3")
+        self.end_headers()
+        self.wfile.write(b"a,b")
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def elsewhere() -> Iterator[tuple[str, type[Elsewhere]]]:
+    handler = type("Handler", (Elsewhere,), {"seen": [], "to": None})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_address[1]}", handler
+    server.shutdown()
+    server.server_close()
+
+
+def test_annotated_tasks_come_page_by_page(client: Studio, studio: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("backend.label_studio._PAGE", 2)
+    tasks = [studio.add_task(3, b"x", []) for _ in range(5)]
+    studio.add_task(3, b"x")
+    assert [task.id for task in client.annotated_tasks(3)] == tasks
+    assert client.project(3).label_config == CONFIG
+
+
+def test_tasks_are_listed_never_fetched_one_by_one(client: Studio, studio: StandIn) -> None:
+    studio.add_task(3, b"x", [])
+    list(client.annotated_tasks(3))
+    assert not any(path.startswith("/api/tasks/3") for path in studio.requests)
+
+
+def test_an_uploaded_recording_is_fetched_with_an_access_token(client: Studio, studio: StandIn) -> None:
+    task = studio.add_task(3, b"time,one\n1,2\n")
+    assert client.fetch(f"/data/upload/3/{task}.csv", task) == b"time,one\n1,2\n"
+
+
+@pytest.mark.parametrize("address", ["s3://bucket/a b.csv", "gs://bucket/a.csv", "azure-blob://box/a.csv"])
+def test_a_cloud_address_goes_through_label_studios_resolve_address(
+    client: Studio, studio: StandIn, address: str
+) -> None:
+    studio.files["/tasks/12/resolve/"] = b"resolved"
+    assert client.fetch(address, 12) == b"resolved"
+    asked = base64.urlsafe_b64encode(address.encode()).decode()
+    assert studio.requests[-1] == f"/tasks/12/resolve/?fileuri={asked}"
+
+
+def test_a_local_files_address_keeps_its_query(client: Studio, studio: StandIn) -> None:
+    studio.files["/data/local-files/"] = b"local"
+    assert client.fetch("/data/local-files/?d=pump/1.csv", 12) == b"local"
+    assert studio.requests[-1] == "/data/local-files/?d=pump/1.csv"
+
+
+def test_another_host_never_sees_the_key(client: Studio, elsewhere: tuple[str, type[Elsewhere]]) -> None:
+    address, handler = elsewhere
+    assert client.fetch(f"{address}/file.csv", 12) == b"a,b"
+    assert handler.seen == [None]
+
+
+def test_a_redirect_to_another_host_does_not_take_the_key_along(
+    elsewhere: tuple[str, type[Elsewhere]], make_client: MakeClient
+) -> None:
+    foreign, handler = elsewhere
+    ours = type("Ours", (Elsewhere,), {"seen": [], "to": f"{foreign}/there"})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), ours)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    client = make_client(f"http://127.0.0.1:{server.server_address[1]}", "a-legacy-token")
+    assert client.fetch("/away", 12) == b"a,b"
+    assert ours.seen == ["Token a-legacy-token"]
+    assert handler.seen == [None]
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["", "file:///etc/passwd", "/etc/../..", "ftp://host/a.csv", "a.csv", "//host/a.csv", "http://", "http://[bad"],
+)
+def test_what_is_no_address_of_a_recording_is_refused(client: Studio, address: str) -> None:
+    with pytest.raises(RecordingError):
+        client.fetch(address, 12)
+
+
+def test_a_missing_file_names_address_status_and_what_to_do(client: Studio) -> None:
+    with pytest.raises(RecordingError, match=r"/data/upload/3/none\.csv .* answered 404; check that the file exists"):
+        client.fetch("/data/upload/3/none.csv", 12)
+
+
+def test_a_recording_over_the_limit_is_not_read_to_its_end(studio: StandIn, make_client: MakeClient) -> None:
+    studio.files["/data/upload/3/big.csv"] = b"1" * 2_000_000
+    client = make_client(studio.address, studio.key, MAX_RECORDING_MB="1")
+    with pytest.raises(RecordingError, match="larger than 1 MB; raise MAX_RECORDING_MB"):
+        client.fetch("/data/upload/3/big.csv", 12)
+
+
+@pytest.mark.parametrize(
+    ("status", "passing", "advice"),
+    [
+        (401, False, "LABEL_STUDIO_API_KEY"),
+        (403, False, "access to the project"),
+        (404, False, "LABEL_STUDIO_HOST"),
+        (429, True, "try again later"),
+        (500, True, "try again later"),
+        (503, True, "try again later"),
+    ],
+)
+def test_a_refusal_says_which_setting_to_change_and_whether_it_may_pass(
+    client: Studio, studio: StandIn, status: int, passing: bool, advice: str
+) -> None:
+    studio.failing_with = status
+    with pytest.raises(LabelStudioError) as error:
+        client.project(3)
+    assert error.value.passing is passing
+    assert str(status) in str(error.value)
+    assert advice in str(error.value)
+
+
+def test_a_label_studio_that_is_away_may_come_back(make_client: MakeClient) -> None:
+    client = make_client("http://127.0.0.1:9", "a-legacy-token")
+    with pytest.raises(LabelStudioError, match="check LABEL_STUDIO_HOST") as error:
+        client.project(3)
+    assert error.value.passing
+
+
+@pytest.mark.parametrize("key", ["", "   "])
+def test_a_missing_key_is_named(make_client: MakeClient, studio: StandIn, key: str) -> None:
+    with pytest.raises(LabelStudioError, match="LABEL_STUDIO_API_KEY is not set"):
+        make_client(studio.address, key).project(3)
