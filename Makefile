@@ -1,7 +1,8 @@
 # Every command sets up what it needs first. `make help` lists them. make's variables and the environment reach what it
-# starts: `make serve PORT=9191 MODEL_DIR=/srv/models` or `LABEL_STUDIO_API_KEY=... make serve`.
+# starts: `make serve PORT=9191 MODEL_DIR=/srv/models` or `LABEL_STUDIO_API_KEY=... make serve`. ARGS goes to the program
+# itself: `make test ARGS="-k webhook"`, `make demo ARGS=--exit`.
 
-SHELL := /bin/bash
+SHELL := bash
 SUPPORTED := import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python3.10; do $$python -c '$(SUPPORTED)' 2>/dev/null && echo $$python && break; done)
 # PyTorch's builds without CUDA, which on Linux are gigabytes smaller than PyPI's.
@@ -25,19 +26,19 @@ help:  ## this list
 	@sed -n 's/^\([a-z0-9]*\):.*  ## /  make \1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-14s %s\n", $$1, $$2}'
 
 demo: $(VENV)/.serve $(LS_VENV)/.installed  ## Label Studio, this backend and a sample project, connected and trained
-	@$(BIN)/python -m demo
+	@$(BIN)/python -m demo $(ARGS)
 
 test: $(VENV)/.test  ## unit and backend tests
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest $(ARGS)
 
 serve: $(VENV)/.serve  ## the backend alone, on PORT (9090)
 	@exec $(BIN)/gunicorn -c gunicorn.conf.py _wsgi:app
 
 e2e: $(VENV)/.e2e $(LS_VENV)/.installed  ## tests against a real Label Studio, in a real browser
-	@$(BIN)/python -m pytest tests/e2e
+	@$(BIN)/python -m pytest tests/e2e $(ARGS)
 
 bench: $(VENV)/.test  ## speed and quality, as a table
-	@$(BIN)/python -m bench
+	@$(BIN)/python -m bench $(ARGS)
 
 check: $(VENV)/.test  ## lint, formatting, types
 	@$(BIN)/ruff check .

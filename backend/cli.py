@@ -16,7 +16,7 @@ import torch
 
 from backend.logs import configure_logging
 from backend.model_store import CONFIG_FILE
-from backend.settings import Settings, SettingsError, current_settings
+from backend.settings import SettingsError, current_settings
 from segmenter.errors import LabelConfigError, RecordingError, SegmenterError
 from segmenter.labeling import Labeling, read_label_config
 from segmenter.metrics import Scores, pair_rows
@@ -57,7 +57,7 @@ def trainer() -> None:
 @click.option("--seed", default=0, show_default=True, help="Same data and seed, same model.")
 def fit_command(config: Path, tasks: Path, out: Path, seed: int) -> None:
     """Learn a model from an export."""
-    learned = _learn(config, tasks, _training_settings(current_settings(), seed))
+    learned = _learn(config, tasks, current_settings().training(seed))
     out.mkdir(parents=True, exist_ok=True)
     learned.model.save(out)
     (out / CONFIG_FILE).write_bytes(config.read_bytes())
@@ -101,7 +101,7 @@ def evaluate(config: Path, train: Path, test: Path, seeds: int, json_file: Path 
     runs: list[dict[str, float]] = []
     for seed in range(seeds):
         began = time.monotonic()
-        learned = _learn(config, train, _training_settings(current_settings(), seed))
+        learned = _learn(config, train, current_settings().training(seed))
         seconds = time.monotonic() - began
         scores = _score(learned.model, _read_config(config), test)
         found = {name: getattr(scores, name) for name in _SHOWN}
@@ -124,10 +124,10 @@ def _score(model: Model, labelings: Sequence[Labeling], tasks: Path) -> Scores:
             example = read_task(task, labeling, _files_beside(tasks))
             if example is not None:
                 suggestion = suggest(segmenter, example.recording, labeling)
-                found.append(pair_rows(example.targets, suggestion.segments))
+                found.append((example.targets, suggestion.segments))
     if not found:
         raise click.ClickException(f"{tasks} has no annotated task that can be read")
-    return score_pairs(found)
+    return score_pairs(pair_rows(found))
 
 
 def _learn(config: Path, tasks: Path, settings: TrainingSettings) -> Learned:
@@ -145,10 +145,6 @@ def _read_config(path: Path) -> tuple[Labeling, ...]:
         return read_label_config(path.read_text("utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise LabelConfigError(f"the label config {path} cannot be read: {error}") from error
-
-
-def _training_settings(settings: Settings, seed: int) -> TrainingSettings:
-    return TrainingSettings(seed=seed, threads=settings.training_threads, unlabeled=settings.unlabeled)
 
 
 def _files_beside(tasks: Path) -> Fetch:

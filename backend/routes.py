@@ -18,7 +18,7 @@ from backend.settings import Settings
 
 logger = logging.getLogger(__name__)
 
-_PROJECT = re.compile(r"(\d{1,18})(\.\d+)?")  # Label Studio writes "<id>.<when it was created>"
+_PROJECT = re.compile(r"([0-9]{1,18})(\.[0-9]+)?")  # Label Studio writes "<id>.<when it was created>"
 _OPEN_PATHS = ("/", "/health")
 
 

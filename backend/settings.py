@@ -10,6 +10,8 @@ from typing import Literal
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from segmenter.training import TrainingSettings
+
 
 class SettingsError(Exception):
     """A setting is missing or wrong; the message names it, what it holds and what it takes."""
@@ -43,6 +45,9 @@ class Settings(BaseSettings):
     training_threads: int = Field(
         default=max(1, (os.cpu_count() or 2) // 2), ge=1, description="Processor threads of a training."
     )
+    training_effort: float = Field(
+        default=1.0, gt=0, le=10, description="Factor on the steps of a training: 0.5 takes about half the time."
+    )
     request_timeout: float = Field(
         default=20.0, gt=0, description="Seconds without an answer after which a download or a Label Studio call fails."
     )
@@ -71,6 +76,15 @@ class Settings(BaseSettings):
         if bool(self.basic_auth_user) != bool(self.basic_auth_pass.get_secret_value()):
             raise ValueError("BASIC_AUTH_USER and BASIC_AUTH_PASS go together: set both, or neither")
         return self
+
+    def training(self, seed: int | None = None) -> TrainingSettings:
+        """How the engine is to train."""
+        return TrainingSettings(
+            seed=self.seed if seed is None else seed,
+            threads=self.training_threads,
+            unlabeled=self.unlabeled,
+            effort=self.training_effort,
+        )
 
     @property
     def inference_threads(self) -> int:

@@ -27,7 +27,7 @@ from backend.training_jobs import Job, TrainingJobs
 from segmenter.errors import SegmenterError
 from segmenter.labeling import read_label_config
 from segmenter.pipeline import Learned, learn
-from segmenter.training import Progress, TrainingSettings
+from segmenter.training import Progress
 
 logger = logging.getLogger(__name__)
 
@@ -59,8 +59,7 @@ def train_project(
         raise TooFewAnnotations(
             f"{len(tasks)} annotated tasks, MIN_ANNOTATED_TASKS asks for {settings.min_annotated_tasks}: annotate more"
         )
-    how = TrainingSettings(seed=settings.seed, threads=settings.training_threads, unlabeled=settings.unlabeled)
-    learned = learn(labelings, tasks, studio.fetch, how, progress)
+    learned = learn(labelings, tasks, studio.fetch, settings.training(), progress)
     return store.publish(project, learned.model, label_config), learned
 
 

@@ -72,7 +72,7 @@ def load(folder: Path, part: str) -> tuple[Labeling, list[Example]]:
 def network(train: Sequence[Example], test: Sequence[Example], labeling: Labeling, seed: int) -> list[Pair]:
     """This engine."""
     segmenter = fit(train, labeling, TrainingSettings(seed=seed), lambda progress: None)
-    return [pair_rows(example.targets, suggest(segmenter, example.recording, labeling).segments) for example in test]
+    return pair_rows((example.targets, suggest(segmenter, example.recording, labeling).segments) for example in test)
 
 
 def forest(train: Sequence[Example], test: Sequence[Example], labeling: Labeling, seed: int) -> list[Pair]:

@@ -36,15 +36,15 @@ class Ports:
     backend: int
 
 
-def run_demo(ports: Ports, stay: threading.Event | None) -> bool:
-    """The whole demo, step by step; stays up until `stay` is set. Returns whether every open recording got suggestions.
+def run_demo(ports: Ports, stay: bool) -> bool:
+    """The whole demo, step by step. Returns whether every open recording got suggestions, or stays up for good.
 
     Raises DemoError. Every step looks at what is there first, so a second start goes on from where the first one ended.
     """
     servers.check_port(ports.studio, "Label Studio", "LABEL_STUDIO_PORT")
     servers.check_port(ports.backend, "the backend", "PORT")
     with ExitStack() as running:
-        running.callback(print, "Stopped.")
+        running.callback(print, "Stopped.", flush=True)
         step = Step("Label Studio" if (FOLDER / "token").exists() else "Label Studio, first start: makes its database")
         label_studio = running.enter_context(servers.label_studio(FOLDER, ports.studio))
         label_studio.wait_until_healthy(_START_WITHIN, step.tell)
@@ -55,6 +55,7 @@ def run_demo(ports: Ports, stay: threading.Event | None) -> bool:
         step = Step("Backend")
         models = Path(os.environ.get("MODEL_DIR") or FOLDER / "models")
         backend = running.enter_context(servers.backend(FOLDER, models, ports.backend, label_studio.url, key))
+        running.callback(print, "\nStopping ...", flush=True)
         backend.wait_until_healthy(_START_WITHIN, step.tell)
         step.done(f"serves {backend.url}")
 
@@ -64,8 +65,7 @@ def run_demo(ports: Ports, stay: threading.Event | None) -> bool:
         complete = _suggest(studio, project, version, recordings)
         if stay:
             print(_what_to_click(studio, project, label_studio.log, backend.log), flush=True)
-            stay.wait()
-            print("Stopping ...", flush=True)
+            threading.Event().wait()  # until a signal
     return complete
 
 
@@ -161,7 +161,7 @@ def main() -> int:
         signal.signal(one, _stop)
     try:
         ports = Ports(_port("LABEL_STUDIO_PORT", 8080), _port("PORT", 9090))
-        complete = run_demo(ports, None if leave else threading.Event())
+        complete = run_demo(ports, stay=not leave)
     except DemoError as error:
         print(f"\n{error}", file=sys.stderr)
         return 1

@@ -41,7 +41,7 @@ def check_port(port: int, whose: str, variable: str) -> None:
         if taken:
             raise DemoError(
                 f"Port {port}, meant for {whose}, is in use: stop what listens there, or choose another with "
-                f"{variable}, as in: make demo {variable}={port + 1000}"
+                f"{variable}, as in: make demo {variable}={port + 1}"
             )
 
 

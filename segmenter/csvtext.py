@@ -152,12 +152,14 @@ def _split(line: str, separator: str) -> list[str]:
 
 
 def _is_header(head: Sequence[str], data: Sequence[str], names: Collection[str]) -> bool:
-    for place, cell in enumerate(head):
-        below = math.isnan(js_number(data[place])) if place < len(data) else True
-        if math.isnan(js_number(cell)) != below:
-            return True
     wanted = {name.strip().lower() for name in names}
-    return any(unquoted(cell).lower() in wanted for cell in head)
+    if any(unquoted(cell).lower() in wanted for cell in head):
+        return True
+    text = [math.isnan(js_number(cell)) for cell in head]
+    if not any(data):  # a single line
+        return all(text)
+    below = [math.isnan(js_number(cell)) for cell in data] + [True] * len(head)
+    return any(over != under for over, under in zip(text, below, strict=False))
 
 
 def _check_width(first: str, second: str, head: Sequence[str], data: Sequence[str]) -> None:

@@ -40,7 +40,7 @@ def best_path(probabilities: np.ndarray, switch_cost: float) -> np.ndarray:
     rows, states = probabilities.shape
     if rows == 0 or states == 1:
         return np.zeros(rows, np.int64)
-    length = int(min(rows, max(128, round(np.sqrt(rows)))))
+    length = int(min(rows, max(48, round(np.sqrt(rows)))))
     blocks = -(-rows // length)
     # Rows beyond the end carry no evidence, so that the path stays where it is.
     evidence = np.zeros((blocks * length, states), np.int32)
@@ -68,11 +68,10 @@ def _forward(evidence: np.ndarray, cost: int) -> tuple[np.ndarray, np.ndarray, i
     while len(todo):
         score = entry[todo]
         for step in range(length):
-            best = score.max(axis=1, keepdims=True)
-            change = best - cost > score
-            changed[step, todo] = change
+            leave = score.max(axis=1, keepdims=True) - cost
+            changed[step, todo] = leave > score
             origin[step, todo] = score.argmax(axis=1)
-            score = np.where(change, best - cost, score) + evidence[step, todo]
+            score = np.maximum(score, leave) + evidence[step, todo]
         exits[todo] = score - score.max(axis=1, keepdims=True)
         successors = todo[todo + 1 < blocks] + 1
         todo = successors[(exits[successors - 1] != entry[successors]).any(axis=1)]

@@ -124,16 +124,10 @@ def compute_features(prepared: Prepared, scaling: Scaling, first: int, last: int
     offset = np.clip((prepared.level - scaling.center) / scaling.scale, -1e3 * FAR, 1e3 * FAR)
     ratio = np.minimum(scaling.relative_scale / scaling.scale, 1e3)
     absolute = relative * ratio.astype(np.float32) + offset.astype(np.float32)
-    spread = (spreads[keep] - scaling.spread_center) / scaling.spread_scale
-    features = np.concatenate(
-        [
-            np.clip(absolute, -FAR, FAR).reshape(rows, -1),
-            np.clip(relative, -FAR, FAR).reshape(rows, -1),
-            np.clip(spread, -FAR, FAR).reshape(rows, -1).astype(np.float32),
-            prepared.gaps[inner_first:inner_last],
-        ],
-        axis=1,
-    )
+    spread = (spreads[keep] - scaling.spread_center.astype(np.float32)) / scaling.spread_scale.astype(np.float32)
+    features = np.concatenate([part.reshape(rows, -1) for part in (absolute, relative, spread)], axis=1)
+    np.clip(features, -FAR, FAR, out=features)
+    features = np.concatenate([features, prepared.gaps[inner_first:inner_last]], axis=1)
     if view == "relative":
         features[:, : scaling.view_size] = 0.0
     elif view == "absolute":
@@ -177,16 +171,32 @@ def _rolling(deviations: np.ndarray, widths: Sequence[int]) -> tuple[np.ndarray,
     rows, channels = deviations.shape
     means = np.empty((rows, len(widths), channels), np.float32)
     spreads = np.empty_like(means)
-    exact = deviations.astype(np.float64)
-    sums = np.concatenate([np.zeros((1, channels)), np.cumsum(exact, axis=0)])
-    squares = np.concatenate([np.zeros((1, channels)), np.cumsum(exact * exact, axis=0)])
-    index = np.arange(rows)
+    # Values and squares side by side: one pass sums both. Float64, since differences of long sums are taken.
+    sums = np.zeros((rows + 1, 2 * channels))
+    sums[1:, :channels] = deviations
+    np.square(sums[1:, :channels], out=sums[1:, channels:])
+    np.cumsum(sums, axis=0, out=sums)
     for position, width in enumerate(widths):
-        start = np.maximum(index - width // 2, 0)
-        stop = np.minimum(index + width // 2 + 1, rows)
-        count = (stop - start)[:, None]
-        mean = (sums[stop] - sums[start]) / count
-        variance = (squares[stop] - squares[start]) / count - mean * mean
-        means[:, position] = mean
-        spreads[:, position] = 0.5 * np.log(np.maximum(variance, 0.0) + STILL**2)
+        moments = _window_means(sums, width // 2).astype(np.float32)
+        mean = means[:, position] = moments[:, :channels]
+        variance = np.maximum(moments[:, channels:] - mean * mean, 0.0)
+        np.log(variance + np.float32(STILL**2), out=spreads[:, position])
+    spreads *= 0.5
     return means, spreads
+
+
+def _window_means(sums: np.ndarray, reach: int) -> np.ndarray:
+    """Means over row - reach .. row + reach, as far as there are rows, from running sums (rows + 1, columns)."""
+    rows = len(sums) - 1
+    if rows <= 2 * reach:
+        index = np.arange(rows)
+        start, stop = np.maximum(index - reach, 0), np.minimum(index + reach + 1, rows)
+        short: np.ndarray = (sums[stop] - sums[start]) / (stop - start)[:, None]
+        return short
+    result = np.empty((rows, sums.shape[1]))
+    np.subtract(sums[2 * reach + 1 :], sums[: rows - 2 * reach], out=result[reach : rows - reach])
+    result[reach : rows - reach] /= 2 * reach + 1
+    count = np.arange(reach + 1, 2 * reach + 1)[:, None]
+    result[:reach] = sums[reach + 1 : 2 * reach + 1] / count
+    result[rows - reach :] = (sums[-1] - sums[rows - 2 * reach : rows - reach]) / count[::-1]
+    return result

@@ -45,7 +45,7 @@ class Labeling:
     def task_value(self, data: Mapping[str, Any]) -> Any:
         """What a task's data holds for this time series: a url, JSON text or an object.
 
-        Raises RecordingError if it holds nothing.
+        Raises RecordingError if it holds nothing, or something else.
         """
         if not self.value_key:
             return data
@@ -56,11 +56,14 @@ class Labeling:
             found = data.get(_UNDEFINED_KEY)
         if found is None and ("://" in self.value_key or self.value_key.startswith("/")):
             return self.value_key  # the editor takes a value without "$" as it stands
+        where = f"the task's data, of which the time series {self.object!r} is to show {self.value_key!r}"
         if found is None or found == "":
-            has = ", ".join(repr(key) for key in data) or "nothing"
+            has = ", ".join(map(repr, data)) or "nothing"
+            raise RecordingError(f"{where}, has only {has}: mend the task's data, or the value of the time series")
+        if not isinstance(found, str | Mapping):
+            kind = type(found).__name__
             raise RecordingError(
-                f"the task's data has no {self.value_key!r}, which the time series {self.object!r} is to show, "
-                f"but {has}: mend the task's data or the value attribute of the time series"
+                f"{where}, holds a {kind} there: give a url, or with valueType json {{column: [values]}}"
             )
         return found
 

@@ -33,7 +33,7 @@ nothing.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -113,18 +113,21 @@ def evaluate(pairs: Sequence[Pair], tolerance: int = TOLERANCE) -> Scores:
     )
 
 
-def pair_rows(targets: Targets, segments: Sequence[Segment]) -> Pair:
-    """Annotated and suggested row codes of a recording; a state's code depends on its labels, not on `instant`."""
+def pair_rows(labelled: Iterable[tuple[Targets, Sequence[Segment]]]) -> list[Pair]:
+    """Annotated and suggested row codes of recordings; labels have the same code in all, whether `instant` or not."""
     codes: dict[tuple[str, ...], int] = {(): 0}
 
     def code(state: State) -> int:
         return codes.setdefault(tuple(sorted(state.labels)), len(codes))
 
-    annotated = np.array([code(state) for state in targets.states], np.int64)[targets.codes]
-    suggested = np.zeros(len(annotated), np.int64)
-    for segment in segments:
-        suggested[segment.first : segment.last + 1] = code(segment.state)
-    return annotated, suggested
+    pairs = []
+    for targets, segments in labelled:
+        annotated = np.array([code(state) for state in targets.states], np.int64)[targets.codes]
+        suggested = np.zeros(len(annotated), np.int64)
+        for segment in segments:
+            suggested[segment.first : segment.last + 1] = code(segment.state)
+        pairs.append((annotated, suggested))
+    return pairs
 
 
 def find_spans(codes: np.ndarray, background: bool = False) -> tuple[Span, ...]:

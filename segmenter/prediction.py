@@ -21,7 +21,7 @@ from segmenter.regions import Segment
 # cache holds, and what a training window sees.
 CHUNK_STEPS, CONTEXT_STEPS = 128, 32
 # Rows whose features are in memory at once.
-BLOCK_ROWS = 2**15
+BLOCK_ROWS = 2**14
 
 
 @dataclass(frozen=True)
@@ -77,30 +77,30 @@ def row_probabilities(
     networks: Sequence[SegmentNetwork], scaling: Scaling, view: View, prepared: Prepared, temperature: float
 ) -> np.ndarray:
     """Probability of each state in each row, float32 (rows, states), averaged over the networks."""
-    total = torch.zeros(len(prepared), networks[0].shape.states)
-    for network in networks:
-        total += torch.softmax(row_logits(network, scaling, view, prepared) / temperature, dim=1)
-    result: np.ndarray = (total / len(networks)).numpy()
+    logits = row_logits(networks, scaling, view, prepared)
+    result: np.ndarray = torch.softmax(logits.div_(temperature), dim=2).mean(dim=0).numpy()
     return result
 
 
-def row_logits(network: SegmentNetwork, scaling: Scaling, view: View, prepared: Prepared) -> torch.Tensor:
-    """Logits (rows, states) of one network, on the CPU."""
-    device = next(network.parameters()).device
-    context = CONTEXT_STEPS * network.shape.stride
-    result = torch.empty(len(prepared), network.shape.states)
+def row_logits(networks: Sequence[SegmentNetwork], scaling: Scaling, view: View, prepared: Prepared) -> torch.Tensor:
+    """Logits (networks, rows, states), on the CPU; the networks are all of one shape."""
+    shape = networks[0].shape
+    device = next(networks[0].parameters()).device
+    context = CONTEXT_STEPS * shape.stride
+    result = torch.empty(len(networks), len(prepared), shape.states)
     with torch.inference_mode():
-        for first, windows in _windows(prepared, scaling, view, network.shape.stride):
-            answers = network(windows.to(device)).cpu()[:, context:-context].reshape(-1, network.shape.states)
-            last = min(first + len(answers), len(prepared))
-            result[first:last] = answers[: last - first]
+        for first, windows in _windows(prepared, scaling, view, shape.stride):
+            for member, network in enumerate(networks):
+                answers = network(windows.to(device)).cpu()[:, context:-context].reshape(-1, shape.states)
+                last = min(first + len(answers), len(prepared))
+                result[member, first:last] = answers[: last - first]
     return result
 
 
 def _windows(prepared: Prepared, scaling: Scaling, view: View, stride: int) -> Iterator[tuple[int, torch.Tensor]]:
     """(first row, overlapping windows of features (chunks, context + chunk + context, features)), block by block."""
     chunk, context = CHUNK_STEPS * stride, CONTEXT_STEPS * stride
-    block = -(-BLOCK_ROWS // chunk) * chunk
+    block = max(BLOCK_ROWS // chunk, 1) * chunk
     for first in range(0, len(prepared), block):
         chunks = -(-min(block, len(prepared) - first) // chunk)
         features = compute_features(prepared, scaling, first - context, first + chunks * chunk + context, view)

@@ -43,28 +43,31 @@ def read_recording(content: bytes | str | Mapping[str, Any], labeling: Labeling)
 
     Raises RecordingError with the column, what was expected and what the file has instead.
     """
-    if not isinstance(content, Mapping):
-        content = content.encode() if isinstance(content, str) else content
-        found = _json_object(content, labeling)
-        if found is None:
-            return _from_csv(content, labeling)
-        content = found
-    return _from_json(content, labeling)
+    if isinstance(content, Mapping):
+        return _from_json(content, labeling)
+    raw = content.encode() if isinstance(content, str) else content
+    if labeling.value_type == "url" and not raw.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"{"):
+        return _from_csv(raw, labeling)
+    try:
+        columns = _json_object(raw)
+    except RecordingError as not_json:
+        if labeling.value_type == "json":
+            raise
+        try:
+            return _from_csv(raw, labeling)  # so does the editor
+        except RecordingError:
+            raise not_json from None
+    return _from_json(columns, labeling)
 
 
-def _json_object(content: bytes, labeling: Labeling) -> Mapping[str, Any] | None:
-    """The object that JSON text holds; None for text that is to be read as CSV."""
-    text = content.removeprefix(b"\xef\xbb\xbf").lstrip()
-    if labeling.value_type == "url" and not text.startswith(b"{"):
-        return None
+def _json_object(content: bytes) -> Mapping[str, Any]:
+    text = content.removeprefix(b"\xef\xbb\xbf")
     try:
         found = json.loads(text)
     except (ValueError, RecursionError) as error:
-        if labeling.value_type == "url":
-            return None  # so does the editor
         raise RecordingError(
             f"the value is not JSON ({error}), it begins with {shorten(text[:80].decode('utf-8', 'replace'))}: "
-            f"give an object {{column: [values]}}, or set valueType to url"
+            f"give an object {{column: [values]}}, or for a url set valueType to url"
         ) from error
     if not isinstance(found, dict):
         raise RecordingError(
@@ -175,7 +178,7 @@ def _missing(missing: Sequence[str], table: CsvTable, separator: str) -> str:
 
 
 def _listed(names: Sequence[str]) -> str:
-    shown = [repr(name if len(name) <= 40 else name[:37] + "...") for name in names[:8]]
+    shown = [repr(name if len(name) <= 40 else name[:37] + "...") for name in names[:8]] or ["nothing"]
     return ", ".join(shown) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
 
 

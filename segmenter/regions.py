@@ -183,26 +183,22 @@ def _region(entry: Any, labeling: Labeling, axis: TimeAxis) -> Region | None:
             f"region {entry.get('id')!r} of {labeling.control!r} cannot be placed in time: {error}; "
             f"was the timeFormat changed after it was drawn?"
         ) from error
-    return Region(
-        start=start,
-        end=end,
-        labels=labels if labeling.multiple else labels[:1],
-        instant=bool(value.get("instant")) and start == end,  # an instant that was widened by hand is a region
-    )
+    instant = bool(value.get("instant")) and start == end  # an instant that was widened by hand is a region
+    if isinstance(value["end"], str) and not instant:
+        # A stamp of whole seconds stands for all of its second: up to the last millisecond that is written like it.
+        end += max(axis.resolution() - 1, 0)
+    return Region(start, end, labels if labeling.multiple else labels[:1], instant)
 
 
 def _rows(region: Region, recording: Recording) -> slice:
-    """The rows a region covers. A stamp that drops the fractions of a second stands for all of that second."""
-    times, step = recording.times, recording.axis.resolution()
+    times = recording.times
     if region.instant:
-        early = times[0] - region.start
-        if 0 < early >= step or region.start > times[-1]:
+        early = times[0] - region.start  # a stamp that drops the fractions of a second lies before its row
+        if 0 < early >= recording.axis.resolution() or region.start > times[-1]:
             return slice(0, 0)
         nearest = int(np.abs(times - region.start).argmin())
         return slice(nearest, nearest + 1)
     first = int(np.searchsorted(times, region.start, side="left"))
-    if step > 0:
-        return slice(first, int(np.searchsorted(times, region.end + step, side="left")))
     return slice(first, int(np.searchsorted(times, region.end, side="right")))
 
 

@@ -129,7 +129,7 @@ def _editor_stamps(cells: Sequence[Any] | npt.NDArray[np.bytes_], pattern: str) 
 
 
 def _in_order(times: npt.NDArray[np.float64]) -> bool:
-    return bool((np.diff(times) >= 0).all()) and not np.isnan(times[:1]).any()
+    return bool(np.isfinite(times).all() and (np.diff(times) >= 0).all())
 
 
 def _inner(cell: Any) -> str:

@@ -28,7 +28,7 @@ from segmenter.validation import Choice, Fold, Judged, choose, make_folds
 # From so many recordings on, the networks fitted to all but a fold, averaged, are as good as networks fitted to all.
 LEAST_COMMITTEE = 4
 # Steps of the LSTM that the usual segment takes at least.
-LEAST_STEPS = 25
+LEAST_STEPS = 18
 
 
 @dataclass(frozen=True)
@@ -37,12 +37,13 @@ class TrainingSettings:
 
     seed: the same seed, examples and number of threads give the same weights. threads: cores that torch may use while
     fitting. unlabeled: whether rows outside all regions are learned as background, or left out (every row then gets a
-    label). device: where torch fits, "cpu" or "cuda".
+    label). effort: factor on the steps of each fit: 0.5 takes half the time. device: where torch fits, "cpu" or "cuda".
     """
 
     seed: int = 0
     threads: int = 2
     unlabeled: Literal["background", "ignore"] = "background"
+    effort: float = 1.0
     device: str = "cpu"
 
 
@@ -113,7 +114,7 @@ class _Fit:
         self.prepared = [prepare(rows, self.scaling) for rows in values]
         self.shape = NetworkShape(self.scaling.size, len(learned.states), stride_for(usual), recipe.stem, recipe.hidden)
         total = sum(len(rows) for rows in values)
-        steps = step_count(total, recipe)
+        steps = step_count(total, recipe, settings.effort)
         self.checkpoints = tuple(sorted({max(1, round(steps * part)) for part in recipe.checkpoints}))
         features = [compute_features(rows, self.scaling, 0, len(rows)) for rows in self.prepared]
         window = (CHUNK_STEPS + 2 * CONTEXT_STEPS) * self.shape.stride
@@ -122,7 +123,8 @@ class _Fit:
         self.folds = make_folds(levels, learned.codes, margin=usual)
         self.committee = len(examples) >= LEAST_COMMITTEE and len(self.folds) > 1
         self.steps_done = 0
-        self.steps_planned = self.checkpoints[-1] * (len(self.folds) + (0 if self.committee else recipe.members))
+        nets = len(self.folds) * len(recipe.channel_dropouts) + (0 if self.committee else recipe.members)
+        self.steps_planned = self.checkpoints[-1] * nets
 
     def run(self) -> FittedSegmenter:
         """Validate; keep the networks that were validated, or with few recordings fit to everything."""
@@ -132,15 +134,19 @@ class _Fit:
             judged += stretches
             candidates.append(snapshots)
         # Where nothing could be judged, stop in the middle and see everything.
-        choice = choose(judged, usual=len(self.checkpoints) // 2 * len(VIEWS))
-        checkpoint, view = divmod(choice.trial, len(VIEWS))
+        choice = choose(judged, len(self.checkpoints) // 2 * len(VIEWS), short_segment(self.learned.codes))
+        stop, view = divmod(choice.trial, len(VIEWS))
+        variant, checkpoint = divmod(stop, len(self.checkpoints))
+        dropout = self.recipe.channel_dropouts[variant]
         steps = self.checkpoints[: checkpoint + 1]
         if self.committee:
-            networks = tuple(snapshots[checkpoint] for snapshots in candidates)
+            networks = tuple(snapshots[stop] for snapshots in candidates)
         else:
             self.steps_planned = self.steps_done + steps[-1] * self.recipe.members
             networks = tuple(
-                self._train(self.learned.codes, steps, member, f"fitting, {member + 1} of {self.recipe.members}", None)
+                self._train(
+                    self.learned.codes, steps, dropout, member, f"fitting, {member + 1} of {self.recipe.members}", None
+                )
                 for member in range(self.recipe.members)
             )
         for network in networks:
@@ -155,11 +161,11 @@ class _Fit:
             networks=tuple(network.cpu() for network in networks),
             decoding=Decoding(choice.switch_cost, self.learned.instant_radius),
             temperature=choice.temperature,
-            report=self._report(choice, steps[-1], VIEWS[view]),
+            report=self._report(choice, steps[-1], dropout, VIEWS[view]),
         )
 
     def _judge(self, index: int, fold: Fold) -> tuple[list[Judged], list[SegmentNetwork]]:
-        """Fit to what a fold learns from: its held-out rows' logits at each checkpoint and view, and the networks."""
+        """Fit to what a fold learns from: its held-out rows' logits in each trial, and the networks."""
         codes = [np.where(mask, rows, IGNORED) for rows, mask in zip(self.learned.codes, fold.learn, strict=True)]
         held_out = [number for number, mask in enumerate(fold.judge) if mask.any()]
         logits: dict[int, list[np.ndarray]] = {number: [] for number in held_out}
@@ -169,12 +175,12 @@ class _Fit:
             snapshots.append(deepcopy(network))
             for number in held_out:
                 for view in VIEWS:
-                    rows = row_logits(network, self.scaling, view, self.prepared[number])
+                    (rows,) = row_logits([network], self.scaling, view, self.prepared[number])
                     logits[number].append(rows.numpy()[fold.judge[number]])
 
-        self._train(
-            codes, self.checkpoints, 1000 + index, f"fitting and checking, {index + 1} of {len(self.folds)}", look
-        )
+        phase = f"fitting and checking, {index + 1} of {len(self.folds)}"
+        for dropout in self.recipe.channel_dropouts:
+            self._train(codes, self.checkpoints, dropout, 1000 + index, phase, look)
         judged = [
             Judged(np.stack(logits[number]), self.learned.codes[number][fold.judge[number]]) for number in held_out
         ]
@@ -184,6 +190,7 @@ class _Fit:
         self,
         codes: Sequence[np.ndarray],
         checkpoints: Sequence[int],
+        dropout: float,
         member: int,
         phase: str,
         look: Callable[[SegmentNetwork], None] | None,
@@ -209,6 +216,7 @@ class _Fit:
                 self.scaling,
                 self.recipe,
                 checkpoints,
+                dropout,
                 seed,
                 visit,
                 self.settings.device,
@@ -220,7 +228,7 @@ class _Fit:
             ) from error
         return network
 
-    def _report(self, choice: Choice, steps: int, view: View) -> dict[str, Any]:
+    def _report(self, choice: Choice, steps: int, dropout: float, view: View) -> dict[str, Any]:
         """What was chosen and how good it was on held-out rows, as plain data."""
         scores = None
         if choice.scores is not None:
@@ -234,6 +242,7 @@ class _Fit:
             "folds": len(self.folds),
             "chosen": {
                 "steps": steps,
+                "channel_dropout": dropout,
                 "view": view,
                 "stride": self.shape.stride,
                 "switch_cost": choice.switch_cost,
@@ -254,6 +263,11 @@ def usual_segment(codes: Sequence[np.ndarray]) -> int:
     return int(np.median([span.rows for rows in codes for span in find_spans(np.maximum(rows, 0))] or [1]))
 
 
+def short_segment(codes: Sequence[np.ndarray]) -> float:
+    """Rows of the shorter annotated segments: one in ten is shorter still."""
+    return float(np.quantile([span.rows for rows in codes for span in find_spans(np.maximum(rows, 0))] or [1], 0.1))
+
+
 def rolling_widths(usual: int, recipe: Recipe) -> tuple[int, ...]:
     """Odd widths of rolling windows, in rows, as parts of the usual segment."""
     widths = {2 * int(usual * part / 2) + 1 for part in recipe.widths}
@@ -261,13 +275,13 @@ def rolling_widths(usual: int, recipe: Recipe) -> tuple[int, ...]:
 
 
 def stride_for(usual: int) -> int:
-    """Rows a step of the LSTM: a power of two, at least 25 steps to the usual segment."""
+    """Rows a step of the LSTM: a power of two, at least LEAST_STEPS to the usual segment."""
     return max(stride for stride in (1, 2, 4, 8) if stride == 1 or stride * LEAST_STEPS <= usual)
 
 
-def step_count(rows: int, recipe: Recipe) -> int:
+def step_count(rows: int, recipe: Recipe, effort: float) -> int:
     """Steps of one fit: more for more rows, but by their square root."""
-    return int(recipe.steps * np.clip(np.sqrt(rows / 10_000), 1.0, 10.0))
+    return max(1, int(recipe.steps * effort * np.clip(np.sqrt(rows / 10_000), 1.0, 10.0)))
 
 
 @contextmanager

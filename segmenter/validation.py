@@ -15,10 +15,12 @@ import numpy as np
 from segmenter.decoding import best_path
 from segmenter.metrics import Pair, Scores, evaluate
 
-FOLDS = 4
-SWITCH_COSTS = (1.0, 2.0, 4.0, 7.0, 12.0, 20.0, 35.0)
-# Where nothing could be judged: high enough to mend flicker, low enough to leave a clear segment of ten rows alone.
-USUAL_COST = 7.0
+FOLDS = 3
+SWITCH_COSTS = (4.0, 7.0, 12.0, 20.0, 35.0)
+# Nats a row that a clear segment can be counted on to bring: what the shortest annotated segments can afford to pay.
+CERTAINTY = 1 / 3
+# Merits that differ by less say nothing on so few segments.
+ALIKE = 0.01
 TEMPERATURES = tuple(float(value) for value in np.geomspace(0.5, 8.0, 13))
 BINS = 10
 SAMPLE = 50_000
@@ -62,7 +64,7 @@ class Choice:
 
 
 def make_folds(levels: np.ndarray, codes: Sequence[np.ndarray], margin: int) -> tuple[Fold, ...]:
-    """Up to four folds; none when neither recordings nor blocks can be left out without leaving out all there is.
+    """Up to FOLDS folds; none when neither recordings nor blocks can be left out without leaving out all there is.
 
     levels: float (recordings, channels), the median of each channel in units of its scale. codes: the state of each
     row, negative where it may not be learned. margin: rows between a left-out block and the rows learned from.
@@ -82,14 +84,16 @@ def make_folds(levels: np.ndarray, codes: Sequence[np.ndarray], margin: int) -> 
     return tuple(fold for fold in folds if _is_useful(fold, codes))
 
 
-def choose(judged: Sequence[Judged], usual: int) -> Choice:
+def choose(judged: Sequence[Judged], usual: int, shortest: float) -> Choice:
     """The least surprised trial, the temperature that makes it as sure as it is right, and the best decoding.
 
-    usual: the trial to take where nothing could be judged.
+    usual: the trial to take where nothing could be judged. shortest: rows of the shorter annotated segments, from which
+    the cost of a change is guessed where held-out segments do not tell.
     """
     known = [stretch for stretch in judged if (stretch.codes >= 0).any()]
+    guess = float(np.clip(CERTAINTY * shortest, SWITCH_COSTS[0], SWITCH_COSTS[-1]))
     if not known:
-        return Choice(usual, USUAL_COST, 1.0)
+        return Choice(usual, guess, 1.0)
     # Each trial at its own best temperature: else the one that is the least sure of itself would win too often.
     _, trial, temperature = min(
         (_surprise(known, index, value), index, value)
@@ -98,7 +102,7 @@ def choose(judged: Sequence[Judged], usual: int) -> Choice:
     )
     probabilities = [_softmax(stretch.logits[trial] / temperature) for stretch in known]
     trials = [evaluate(_decode(known, probabilities, cost)) for cost in SWITCH_COSTS]
-    best = _steadiest([_merit(scores) for scores in trials])
+    best = _steadiest([_merit(scores) for scores in trials], guess)
     plain = [_softmax(stretch.logits[trial]) for stretch in known]
     reliability = measure_reliability(probabilities, [stretch.codes for stretch in known])
     return Choice(
@@ -178,12 +182,12 @@ def _merit(scores: Scores) -> float:
     return (scores.f1_10 + scores.f1_25 + scores.f1_50 + scores.macro_f1) / 4
 
 
-def _steadiest(merits: Sequence[float]) -> int:
-    """The best one, counting its two neighbours in the grid: a lone peak on few segments is luck."""
+def _steadiest(merits: Sequence[float], guess: float) -> int:
+    """Index of the best cost, its neighbours in the grid counted: a lone peak is luck; of equals, next to the guess."""
     padded = np.pad(np.asarray(merits), 1, mode="edge")
     smooth = (padded[:-2] + 2 * padded[1:-1] + padded[2:]) / 4
-    best = np.flatnonzero(smooth >= smooth.max() - 1e-9)
-    return int(best[len(best) // 2])
+    alike = np.flatnonzero(smooth >= smooth.max() - ALIKE)
+    return int(min(alike, key=lambda index: abs(np.log(SWITCH_COSTS[index] / guess))))
 
 
 def _surprise(judged: Sequence[Judged], trial: int, temperature: float) -> float:

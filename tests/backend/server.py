@@ -37,6 +37,7 @@ class Server:
             "PORT": str(self.port),
             "WORKERS": "2",
             "TRAINING_THREADS": "1",
+            "TRAINING_EFFORT": "0.3",
             **environment,
         }
         self.http = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=60)

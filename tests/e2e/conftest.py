@@ -72,7 +72,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
 @pytest.fixture(scope="session")
 def trained(pair: Pair) -> TrainedProject:
     """Twelve recordings, five imported with an annotation, and a sixth annotated while the backend is connected."""
-    return _train(pair, "Suggestions", sample_recordings(12), imported_annotated=5)
+    return _train(pair, "Pumps", sample_recordings(12), imported_annotated=5)
 
 
 @pytest.fixture(scope="session")

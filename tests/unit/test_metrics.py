@@ -101,8 +101,16 @@ def test_instants_count_within_the_tolerance(annotated: list[int], suggested: li
 def test_states_are_compared_by_their_labels() -> None:
     targets = Targets((BACKGROUND, State(("A",)), State(("B",), True)), np.array([0, 1, 1, 2], np.int16))
     segments = (Segment(1, 2, State(("A",)), 0.9), Segment(3, 3, State(("B",)), 0.9))
-    annotated, suggested = pair_rows(targets, segments)
+    ((annotated, suggested),) = pair_rows([(targets, segments)])
     assert annotated.tolist() == suggested.tolist()
+
+
+def test_a_label_has_the_same_code_in_every_recording() -> None:
+    only_a = Targets((BACKGROUND, State(("A",))), np.array([0, 1], np.int16))
+    only_b = Targets((BACKGROUND, State(("B",))), np.array([0, 1], np.int16))
+    first, second = pair_rows([(only_a, [Segment(1, 1, State(("B",)), 1.0)]), (only_b, [])])
+    assert first[0].tolist() == [0, 1]
+    assert first[1].tolist() == second[0].tolist() == [0, 2]
 
 
 def test_labellings_of_different_length_are_refused() -> None:

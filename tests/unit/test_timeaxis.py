@@ -135,7 +135,11 @@ def test_a_time_is_written_as_d3_writes_it(pattern: str, milliseconds: float, te
     [
         ("%Y-%m-%d %H:%M:%S", ["2020-06-15 20:24:32", "2020-06-15 20:24:33"], [1592252672000, 1592252673000]),
         # The first fraction is filled up to three digits.
-        ("%H:%M:%S.%L", ["00:00:01.5", "00:00:01.52", "00:00:02.123"], [-2208988798500, -2208988798480, -2208988797877]),
+        (
+            "%H:%M:%S.%L",
+            ["00:00:01.5", "00:00:01.52", "00:00:02.123"],
+            [-2208988798500, -2208988798480, -2208988797877],
+        ),
         ("%Y-%m-%dT%H:%M:%S.%L%Z", ["2020-06-15T20:24:32.5+00:00"], [1592252672500]),
         # %f is read as milliseconds, six digits are cut to three.
         ("%H:%M:%S.%f", ["00:00:01.12", "00:00:01.123456"], [-2208988798880, -2208988798877]),
@@ -215,6 +219,7 @@ def test_a_column_of_numbers(cells: Any, numbers: list[float]) -> None:
         (NUMBERS, ["1", "1,5"], ["row 2", "'1,5'"]),
         (NUMBERS, ["1", "NaN"], ["row 2", "'NaN'"]),
         (NUMBERS, [1.0, math.inf], ["row 2", "'inf'"]),
+        (NUMBERS, [math.inf, math.inf, -math.inf], ["row 1", "'inf'"]),
         (NUMBERS, [1, [2]], ["row 2", "'[2]'"]),
         (NUMBERS, np.array([b"1", b"x"]), ["row 2", "'x'"]),
         (stamps("%Y-%m-%d"), ["15/06/2020", "16/06/2020"], ["row 1", "'15/06/2020'", "timeFormat '%Y-%m-%d'"]),

@@ -57,14 +57,14 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def brief(monkeypatch: pytest.MonkeyPatch) -> None:
     """Enough steps to learn what is plain to see."""
-    monkeypatch.setattr(training, "RECIPE", replace(training.RECIPE, steps=60, batch=4))
+    monkeypatch.setattr(training, "RECIPE", replace(training.RECIPE, steps=50, batch=4, channel_dropouts=(0.0,)))
 
 
 @pytest.mark.usefixtures("brief")
 def test_three_states_are_learned_from_four_recordings() -> None:
     segmenter = fit([activity(seed) for seed in range(4)], LABELING, settings(), quietly)
     fresh = [activity(seed) for seed in range(100, 104)]
-    scores = evaluate([pair_rows(e.targets, suggest(segmenter, e.recording, LABELING).segments) for e in fresh])
+    scores = evaluate(pair_rows((e.targets, suggest(segmenter, e.recording, LABELING).segments) for e in fresh))
     assert scores.macro_f1 > 0.9
     assert scores.f1_50 > 0.9
     assert segmenter.report["held_out"]["f1_50"] > 0.85
@@ -191,7 +191,7 @@ def test_a_seed_fixes_everything_and_the_callers_randomness_is_left_alone() -> N
 
 
 @pytest.mark.usefixtures("quick")
-@pytest.mark.parametrize(("recordings", "phases"), [(1, 5), (3, 5), (6, 4)])
+@pytest.mark.parametrize(("recordings", "phases"), [(1, 5), (3, 5), (6, 3)])
 def test_progress_never_falls_and_ends_at_a_hundred(recordings: int, phases: int) -> None:
     seen: list[Progress] = []
     fit([activity(seed, 600) for seed in range(recordings)], LABELING, settings(), seen.append)

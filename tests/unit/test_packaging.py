@@ -1,0 +1,102 @@
+"""What is installed, shipped and documented fits what is imported, read and offered."""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+from collections.abc import Iterator
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+
+from backend.cli import main
+from backend.settings import Settings
+
+ROOT = Path(__file__).resolve().parents[2]
+PRODUCT = [ROOT / "model.py", ROOT / "_wsgi.py", ROOT / "gunicorn.conf.py"] + [
+    file for folder in ("segmenter", "backend") for file in sorted((ROOT / folder).rglob("*.py"))
+]
+README = (ROOT / "README.md").read_text()
+COMPOSE = (ROOT / "docker-compose.yml").read_text()
+DOCKERFILE = (ROOT / "Dockerfile").read_text()
+SETTINGS = [name.upper() for name in Settings.model_fields]
+
+
+def requirements(file: str) -> list[str]:
+    lines = (ROOT / file).read_text().splitlines()
+    return [line for line in lines if line and not line.startswith(("#", "-r "))]
+
+
+def imported(file: Path) -> Iterator[str]:
+    """Top-level names of the modules that a file imports, anywhere in it."""
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module.split(".")[0]
+
+
+def project_name(distribution: str) -> str:
+    return re.sub(r"[-_.]+", "-", distribution).lower()
+
+
+def test_every_library_that_the_product_imports_is_required() -> None:
+    required = {
+        project_name(re.split(r"[=;\s]", line)[0])
+        for file in ("requirements.txt", "requirements-base.txt")
+        for line in requirements(file)
+    }
+    ours = {"segmenter", "backend", "model"}
+    flask = {"werkzeug"}  # Flask's other half, in the version that Flask asks for
+    distributions = packages_distributions()
+    modules = {name for file in PRODUCT for name in imported(file)} - set(sys.stdlib_module_names) - ours - flask
+    missing = {
+        name for name in modules if not {project_name(found) for found in distributions.get(name, ["?"])} & required
+    }
+    assert missing == set()
+
+
+@pytest.mark.parametrize("file", sorted(path.name for path in ROOT.glob("requirements*.txt")))
+def test_every_requirement_is_pinned(file: str) -> None:
+    assert [line for line in requirements(file) if not re.match(r"[\w.-]+==[\w.]+(\s*;|\s*#|\s*$)", line)] == []
+
+
+@pytest.mark.parametrize("file", [file for file in PRODUCT if "segmenter" in file.parts], ids=lambda file: file.name)
+def test_the_engine_knows_nothing_of_the_web(file: Path) -> None:
+    web = {"backend", "model", "flask", "werkzeug", "requests", "httpx", "label_studio_ml", "label_studio_sdk"}
+    assert set(imported(file)) & web == set()
+
+
+@pytest.mark.parametrize("name", sorted(set(SETTINGS) - {"PORT", "MODEL_DIR"}))  # fixed inside the container
+def test_docker_compose_passes_a_setting_on(name: str) -> None:
+    assert re.search(rf"^      {name}: \$\{{{name}:-", COMPOSE, re.MULTILINE)
+
+
+def test_the_image_holds_every_file_of_the_product() -> None:
+    copied = [name for line in re.findall(r"^COPY (.*)$", DOCKERFILE, re.MULTILINE) for name in line.split()[:-1]]
+    let_through = re.findall(r"^!(.*)$", (ROOT / ".dockerignore").read_text(), re.MULTILINE)
+    assert {file.relative_to(ROOT).parts[0] for file in PRODUCT} <= set(copied)
+    assert sorted(copied) == sorted(let_through)
+
+
+def test_the_readme_gives_the_defaults() -> None:
+    table = dict(re.findall(r"^\| `(\w+)` \| (.*?) \| .* \|$", README, re.MULTILINE))
+    described = {"MODEL_DIR": "the current folder", "TRAINING_THREADS": "half the cores"}
+    assert sorted(table) == sorted(SETTINGS)
+    for name, field in Settings.model_fields.items():
+        default = getattr(field.default, "get_secret_value", lambda field=field: field.default)()
+        shown = f"{default:g}" if isinstance(default, float) else str(default)
+        assert table[name.upper()].strip() == described.get(name.upper(), shown), name
+
+
+def test_the_readme_names_commands_that_exist() -> None:
+    targets = set(re.findall(r"^(\w+):.*##", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert set(re.findall(r"(?:^    |`)make (\w+)", README, re.MULTILINE)) - targets == set()
+    assert set(re.findall(r"python -m backend (\w+)", README)) - set(main.commands) == set()
+
+
+def test_the_readme_links_to_files_that_exist() -> None:
+    links = re.findall(r"\]\((?!https?://)([^)#]+)\)", README)
+    assert [link for link in links if not (ROOT / link).exists()] == []
