@@ -32,6 +32,8 @@ _ANNOTATED = {
         "items": [{"filter": "filter:tasks:total_annotations", "operator": "greater", "type": "Number", "value": 0}],
     }
 }
+# Label Studio applies the list to the annotations inside the tasks as well: what is not named there is left out.
+_FIELDS = "id,data,annotations,result,was_cancelled,ground_truth,created_at,updated_at,parent_prediction,lead_time"
 _CLOUD_SCHEMES = ("s3", "s3s", "gs", "azure-blob", "azure_spi", "redis")
 
 
@@ -81,7 +83,7 @@ class Studio:
                 project=project,
                 page_size=_PAGE,
                 query=json.dumps(_ANNOTATED),
-                include="id,data,annotations",
+                include=_FIELDS,
                 resolve_uri=False,
             )
             for task in found:

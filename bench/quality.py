@@ -77,7 +77,7 @@ def network(train: Sequence[Example], test: Sequence[Example], labeling: Labelin
 
 def forest(train: Sequence[Example], test: Sequence[Example], labeling: Labeling, seed: int) -> list[Pair]:
     """A random forest on rolling means and spreads, its rows smoothed by the majority of 21."""
-    from sklearn.ensemble import RandomForestClassifier  # type: ignore[import-untyped]
+    from sklearn.ensemble import RandomForestClassifier
 
     numbers = {label: index for index, label in enumerate(labeling.labels, start=1)}
     truths = [

@@ -13,6 +13,7 @@ import pandas as pd
 from segmenter.jsnumber import js_float, js_number, js_trim
 
 _BLOCK = 131_072  # rows
+_LONGEST = 256  # bytes of a cell: no number and no stamp has more, and one long text must not widen all
 _SPACE = np.isin(np.arange(256), list(b" \t\v\f\r"))
 # What stands for "the sensor said nothing" and not for a fault of the file.
 _MISSING = frozenset(("", "nan", "na", "n/a", "<na>", "null", "none", "inf", "-inf", "+inf", "infinity", "-infinity"))
@@ -77,23 +78,23 @@ class CsvTable:
         return values, texts
 
     def cells(self, column: int) -> npt.NDArray[np.bytes_]:
-        """A column's cells as bytes (rows,), as written but for white space around the whole row."""
+        """A column's cells as bytes (rows,), as written but for white space around the row; of each at most 256."""
         code = np.frombuffer(self.body, dtype=np.uint8)
         starts = np.concatenate([[0], self.ends[:-1] + 1]) if column == 0 else self.breaks[:, column - 1] + 1
         ends = self.ends if column == len(self.names) - 1 else self.breaks[:, column]
-        if column == 0:
-            while (blank := _SPACE[code[starts]] & (starts < ends)).any():
-                starts = starts + blank
-        if column == len(self.names) - 1:
-            while (blank := _SPACE[code[ends - 1]] & (starts < ends)).any():
-                ends = ends - blank
-        widths = ends - starts
+        for _ in range(_LONGEST):
+            before = _SPACE[code[starts]] & (starts < ends) & (column == 0)
+            after = _SPACE[code[ends - 1]] & (starts < ends) & (column == len(self.names) - 1)
+            if not (before.any() or after.any()):
+                break
+            starts, ends = starts + before, ends - after
+        widths = np.minimum(ends - starts, _LONGEST)
         width = max(1, int(widths.max()))
         cells = np.empty((len(self), width), dtype=np.uint8)
         inside = int(np.searchsorted(starts, len(code) - width, side="right"))  # further on a window leaves the body
         cells[:inside] = np.lib.stride_tricks.sliding_window_view(code, width)[starts[:inside]]
         for row in range(inside, len(self)):
-            cells[row, : widths[row]] = code[starts[row] : ends[row]]
+            cells[row, : widths[row]] = code[starts[row] : starts[row] + widths[row]]
         if int(widths.min()) < width:
             cells[np.arange(width) >= widths[:, None]] = 0
         return cells.view(f"S{width}").reshape(-1)

@@ -117,10 +117,8 @@ def _line(content: bytes, start: int) -> tuple[str, int]:
 
 def _lines(content: bytes, start: int) -> bytes:
     """The lines from `start` on, each with its end, without the blank ones after the last."""
-    stop = len(content)
-    while stop > start and content[stop - 1] in b"\n ":
-        stop -= 1
-    if stop == start:
+    stop = len(content.rstrip(b"\n "))
+    if stop <= start:
         return b""
     return content[start : stop + 1] if content[stop : stop + 1] == b"\n" else content[start:stop] + b"\n"
 
@@ -135,20 +133,27 @@ def _guess_separator(first: str, second: str) -> str:
 
 
 def _split(line: str, separator: str) -> list[str]:
-    """The cells of a line as written; separators between quotes do not count."""
+    """The cells of a line as written; separators between quotes do not count.
+
+    A quote opens at the start of a cell only: inches and stray quotes stay where they are.
+    """
+    pieces = line.split(separator)
     if '"' not in line:
-        return line.split(separator)
-    cells, start, inside = [], 0, False
-    for at, char in enumerate(line):
-        if char == '"':
-            # A quote opens only at the start of a cell: inches and stray quotes stay where they are.
-            inside = not inside if inside or not line[start:at].strip() else False
-        elif char == separator and not inside:
-            cells.append(line[start:at])
-            start = at + 1
-    if inside:
-        return line.split(separator)
-    return [*cells, line[start:]]
+        return pieces
+    odd = [piece.count('"') % 2 == 1 for piece in pieces]
+    last_odd = max((place for place, is_odd in enumerate(odd) if is_odd), default=-1)
+    cells: list[str] = []
+    opened: int | None = None
+    for place, piece in enumerate(pieces):
+        if opened is not None:
+            if odd[place]:
+                cells.append(separator.join(pieces[opened : place + 1]))
+                opened = None
+        elif odd[place] and place < last_odd and piece.lstrip().startswith('"'):
+            opened = place
+        else:
+            cells.append(piece)
+    return cells
 
 
 def _is_header(head: Sequence[str], data: Sequence[str], names: Collection[str]) -> bool:
@@ -195,9 +200,8 @@ def _in_order(body: bytes, separator: str, width: int, keep_quotes: bool) -> tup
         if not js_trim(line):
             continue
         cells = _split(line if separator == "\t" else js_trim(line), separator)
-        if (
-            separator == "\t" and len(cells) != width
-        ):  # tabs at the ends of a row are no cells, unless they make up for some
+        # Tabs at the ends of a row are no cells, unless they make up for some.
+        if separator == "\t" and len(cells) != width:
             cells = _split(js_trim(line), separator)
         if not keep_quotes:
             cells = [unquoted(cell) if '"' in cell else cell for cell in cells]

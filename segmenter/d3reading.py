@@ -6,9 +6,8 @@ stands is worked out for one stamp of a shape and holds for all of them.
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +22,7 @@ Codes = npt.NDArray[np.unsignedinteger[Any]]
 
 _LATEST = 8.64e15  # JavaScript knows no date further from 1970, in milliseconds
 _BLOCK = 65_536  # rows
+_LONGEST = 256  # characters: no stamp has more, and one long text must not widen the table of all
 # How many characters of a number a directive may take; None: any.
 _WIDTHS: dict[str, int | None] = {
     "d": 2, "e": 2, "f": 6, "g": 2, "G": 4, "H": 2, "I": 2, "j": 3, "L": 3, "m": 2, "M": 2, "q": 1, "Q": None,
@@ -90,19 +90,28 @@ def _take(letter: str, text: str, at: int) -> tuple[list[_Field], int] | None:
     return ([], at + 1) if letter == "%" and text[at] == "%" else None
 
 
-def read_stamp(pattern: str, text: str) -> float:
-    """One stamp in milliseconds since 1970 UTC; NaN where it does not fit the pattern."""
-    fields = _fields(pattern, text)
-    return math.nan if fields is None else float(_time(_values(fields, _codes([text])))[0])
+def read_stamps(pattern: str, texts: Sequence[str]) -> Floats:
+    """Stamps in milliseconds since 1970 UTC; NaN where one does not fit the pattern."""
+    return _by_shape(texts, lambda codes: _read_shape(pattern, codes))
 
 
-def read_stamps(pattern: str, cells: Sequence[str] | npt.NDArray[np.bytes_], *, plain: bool = False) -> Floats:
+def read_time_column(pattern: str, cells: Sequence[str | float] | npt.NDArray[np.bytes_]) -> Floats:
     """A recording's time column in milliseconds since 1970 UTC; NaN where a cell does not fit the pattern.
 
     `cells`: an array of bytes holds raw cells of a CSV file, in which the editor has made a number of whatever looks
-    like one; a sequence holds text. The editor changes the fractions of text before it reads it (see `_fraction`), not
-    those of numbers: `plain`.
+    like one. It changes the fractions of text before it reads it (see `_fraction`), but reads numbers by their digits.
     """
+    if isinstance(cells, np.ndarray):
+        return _by_shape(cells, lambda codes: _read_raw(pattern, codes))
+    texts = [cell if isinstance(cell, str) else js_text(cell) for cell in cells]
+    times = _by_shape(texts, lambda codes: _read_changed(pattern, codes))
+    numbers = [row for row, cell in enumerate(cells) if not isinstance(cell, str)]
+    times[numbers] = read_stamps(_milliseconds(pattern), [texts[row] for row in numbers])
+    return times
+
+
+def _by_shape(cells: Sequence[str] | npt.NDArray[np.bytes_], read: Callable[[Codes], Floats]) -> Floats:
+    """What `read` makes of cells, called for all that have one shape at once."""
     times = np.full(len(cells), np.nan)
     for first in range(0, len(cells), _BLOCK):
         block = _codes(cells[first : first + _BLOCK])
@@ -111,7 +120,7 @@ def read_stamps(pattern: str, cells: Sequence[str] | npt.NDArray[np.bytes_], *, 
         while len(left):
             same = (shapes[left] == shapes[left[0]]).all(axis=1)
             rows, left = left[same], left[~same]
-            times[first + rows] = _read_shape(pattern, block[rows], isinstance(cells, np.ndarray), plain)
+            times[first + rows] = read(block[rows, : len(_decoded(block[rows[0]]))])
     return times
 
 
@@ -120,38 +129,44 @@ def _codes(cells: Sequence[str] | npt.NDArray[np.bytes_]) -> Codes:
     array = np.asarray(cells)
     if array.dtype.kind == "S" and array.tobytes().isascii():
         return np.ascontiguousarray(array).view(np.uint8).reshape(len(array), -1)
-    texts = [cell.decode("utf-8", "replace") if isinstance(cell, bytes) else str(cell) for cell in cells]
+    texts = [(cell.decode("utf-8", "replace") if isinstance(cell, bytes) else str(cell))[:_LONGEST] for cell in cells]
     wide = np.array(texts, dtype=f"U{max(map(len, texts), default=0) or 1}")
     return wide.view(np.uint32).reshape(len(wide), -1)
 
 
-def _read_shape(pattern: str, codes: Codes, is_csv: bool, plain: bool) -> Floats:
-    text = _decoded(codes[0])
-    codes = codes[:, : len(text)]
-    if is_csv and not np.isnan(js_number(text)):
-        if not _stays(codes):
-            texts = [_decoded(row) for row in codes]
-            written = [js_text(number) if np.isfinite(number := js_number(text)) else text for text in texts]
-            return read_stamps(pattern, written, plain=True)
-        plain = True
-    if "%f" in pattern:  # the editor reads a recording's time column by %L in its place
-        pattern = pattern.replace("%f", "%L", 1)
-        if not plain and re.search(r"\.[0-9]{6}\Z", text):
-            text, codes = text[:-3], codes[:, :-3]
-    if not plain:
-        text, codes = _fraction(text, codes)
-    fields = _fields(pattern, text)
+def _read_shape(pattern: str, codes: Codes) -> Floats:
+    fields = _fields(pattern, _decoded(codes[0]))
     return np.full(len(codes), np.nan) if fields is None else _time(_values(fields, codes))
 
 
-def _fraction(text: str, codes: Codes) -> tuple[str, Codes]:
+def _read_raw(pattern: str, codes: Codes) -> Floats:
+    if np.isnan(js_number(_decoded(codes[0]))):
+        return _read_changed(pattern, codes)
+    if _stays(codes):
+        return _read_shape(_milliseconds(pattern), codes)
+    texts = [_decoded(row) for row in codes]
+    written = [js_text(number) if np.isfinite(number := js_number(text)) else text for text in texts]
+    return read_stamps(_milliseconds(pattern), written)
+
+
+def _read_changed(pattern: str, codes: Codes) -> Floats:
+    if "%f" in pattern and re.search(r"\.[0-9]{6}\Z", _decoded(codes[0])):
+        codes = codes[:, :-3]
+    return _read_shape(_milliseconds(pattern), _fraction(codes))
+
+
+def _milliseconds(pattern: str) -> str:
+    """The editor reads a recording's time column by %L in place of %f, but regions by %f itself."""
+    return pattern.replace("%f", "%L", 1)
+
+
+def _fraction(codes: Codes) -> Codes:
     """Fills the first fraction in stamps of one shape up to three digits, as the editor does, whatever it is."""
-    dot = re.search(r"\.([0-9]{0,3})\b", text, re.ASCII)
-    if not dot or len(dot[1]) == 3:
-        return text, codes
+    dot = re.search(r"\.([0-9]{0,3})\b", _decoded(codes[0]), re.ASCII)
+    if not dot:
+        return codes
     zeros = np.full((len(codes), 3 - len(dot[1])), 48, dtype=codes.dtype)
-    filled = np.concatenate([codes[:, : dot.end()], zeros, codes[:, dot.end() :]], axis=1)
-    return _decoded(filled[0]), filled
+    return np.concatenate([codes[:, : dot.end()], zeros, codes[:, dot.end() :]], axis=1)
 
 
 def _decoded(codes: Codes) -> str:
@@ -172,9 +187,9 @@ def _values(fields: list[_Field], codes: Codes) -> dict[str, Floats]:
         if field.value is not None:
             value = np.full(len(codes), field.value)
         else:
-            value = np.zeros(len(codes))
-            for column in range(field.start, field.stop):
-                value = value * 10 + (codes[:, column] - 48.0)
+            with np.errstate(over="ignore", invalid="ignore"):  # hundreds of digits are no date
+                powers = 10.0 ** np.arange(field.stop - field.start - 1, -1, -1)
+                value = (codes[:, field.start : field.stop] - 48.0) @ powers
         _say(said, field.letter, value)
     return said
 

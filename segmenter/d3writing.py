@@ -27,7 +27,7 @@ class _Date:
 
     def write(self, item: Item) -> str:
         letter = item.text
-        if letter in "aAbBp" and letter:
+        if letter in NAMES:
             index = {"a": self.weekday, "A": self.weekday, "p": int(self.clock >= DAY // 2)}.get(letter, self.month)
             return NAMES[letter][index]
         if letter == "Z":

@@ -45,7 +45,7 @@ def read_recording(content: bytes | str | Mapping[str, Any], labeling: Labeling)
     """
     if isinstance(content, Mapping):
         return _from_json(content, labeling)
-    raw = content.encode() if isinstance(content, str) else content
+    raw = content.encode(errors="replace") if isinstance(content, str) else content
     if labeling.value_type == "url" and not raw.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"{"):
         return _from_csv(raw, labeling)
     try:
@@ -95,7 +95,7 @@ def _from_csv(content: bytes, labeling: Labeling) -> Recording:
     if times_place is not None:
         times = axis.read_column(table.cells(times_place))
     _check_order(times, axis)
-    remarks = (*table.remarks, *_text_remarks(labeling.channels, texts))
+    remarks = (*table.remarks, *_text_remarks(labeling.channels, texts, len(table)))
     return Recording(times, values, labeling.channels, axis, remarks)
 
 
@@ -131,9 +131,8 @@ def _from_json(content: Mapping[str, Any], labeling: Labeling) -> Recording:
     _check_order(times, axis)
     read = [cells_to_floats(cells[name]) for name in labeling.channels]
     values = np.column_stack([numbers for numbers, _ in read])
-    return Recording(
-        times, values, labeling.channels, axis, _text_remarks(labeling.channels, [texts for _, texts in read])
-    )
+    remarks = _text_remarks(labeling.channels, [texts for _, texts in read], rows)
+    return Recording(times, values, labeling.channels, axis, remarks)
 
 
 def _is_index(name: str) -> bool:
@@ -164,14 +163,13 @@ def _time_place(names: Sequence[str], name: str) -> int | None:
 
 def _missing(missing: Sequence[str], table: CsvTable, separator: str) -> str:
     columns = ", ".join(map(repr, missing))
+    line = table.body[: table.ends[0]].decode("utf-8", "replace") if table.headless else table.names[0]
     if len(table.names) == 1:
-        line = table.names[0] if not table.headless else table.body[: table.ends[0]].decode("utf-8", "replace")
         return (
             f"the file has no column {columns}, but lines like {shorten(line)}: is {separator!r} its separator (sep)?"
         )
     if table.headless:
-        line = table.body[: table.ends[0]].decode("utf-8", "replace")
-        return f"the file has no column {columns}, its first line {shorten(line)} is no header: mend the file or the config"
+        return f"the file has no column {columns}; its first line {shorten(line)} is no header: mend file or config"
     return (
         f"the file has no column {columns}, but {_listed(table.names)}: mend the file, the config's columns or its sep"
     )
@@ -182,9 +180,9 @@ def _listed(names: Sequence[str]) -> str:
     return ", ".join(shown) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
 
 
-def _text_remarks(channels: Sequence[str], texts: Sequence[Texts]) -> tuple[str, ...]:
+def _text_remarks(channels: Sequence[str], texts: Sequence[Texts], rows: int) -> tuple[str, ...]:
     return tuple(
-        f"channel {channel!r} has text in {found.count} rows, as {shorten(found.example)}, taken as no value"
+        f"channel {channel!r} has text in {found.count} of {rows} rows, as {shorten(found.example)}, taken as no value"
         for channel, found in zip(channels, texts, strict=False)
         if found.count
     )

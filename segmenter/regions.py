@@ -71,8 +71,9 @@ def annotated_regions(
 ) -> tuple[Region, ...] | None:
     """The regions to learn from a task's annotations, in the order drawn; () when the annotator saw nothing.
 
-    None when there is nothing to learn from: only skipped annotations, drafts, or suggestions accepted unseen. Ground
-    truth wins over the others; of several annotators the newest (`updated_at`, then id) wins.
+    None when there is nothing to learn from: only skipped annotations, drafts, or suggestions accepted unseen (copies
+    of a prediction with no time spent on them and no entry changed or added). Ground truth wins over the others; of
+    several annotators the newest (`updated_at`, then id) wins.
 
     Raises RecordingError for a region whose start or end cannot be read on the axis: to leave it out would teach that
     nothing is there.
@@ -81,8 +82,13 @@ def annotated_regions(
     if not usable:
         return None
     chosen = max(usable, key=lambda found: (bool(found.get("ground_truth")), *_age(found)))
-    regions = (_region(entry, labeling, axis) for entry in chosen.get("result") or ())
-    return tuple(region for region in regions if region is not None)
+    entries = [(entry, labels) for entry in _entries(chosen) if (labels := _labels(entry, labeling))]
+    starts = axis.read_bounds([entry["value"]["start"] for entry, _ in entries])
+    ends = axis.read_bounds([entry["value"]["end"] for entry, _ in entries])
+    return tuple(
+        _region(entry, labels, axis, start, end)
+        for (entry, labels), start, end in zip(entries, starts.tolist(), ends.tolist(), strict=True)
+    )
 
 
 def regions_to_targets(regions: Sequence[Region], recording: Recording, labeling: Labeling) -> Targets:
@@ -141,8 +147,7 @@ def _accepted_unseen(annotation: Mapping[str, Any]) -> bool:
     """Whether this is a suggestion turned into an annotation in bulk: a person who had it open left some trace."""
     if annotation.get("parent_prediction") is None or annotation.get("ground_truth") or annotation.get("lead_time"):
         return False
-    entries = annotation.get("result") or ()
-    return not any(isinstance(entry, Mapping) and entry.get("origin") in _TOUCHED for entry in entries)
+    return not any(isinstance(entry, Mapping) and entry.get("origin") in _TOUCHED for entry in _entries(annotation))
 
 
 def _age(annotation: Mapping[str, Any]) -> tuple[float, int]:
@@ -161,33 +166,42 @@ def _age(annotation: Mapping[str, Any]) -> tuple[float, int]:
     )
 
 
-def _region(entry: Any, labeling: Labeling, axis: TimeAxis) -> Region | None:
-    """The region that a result entry describes; None for one of another kind or control, or without labels."""
+def _entries(annotation: Mapping[str, Any]) -> Sequence[Any]:
+    entries = annotation.get("result")
+    return entries if isinstance(entries, list | tuple) else ()
+
+
+def _labels(entry: Any, labeling: Labeling) -> tuple[str, ...]:
+    """The labels that a result entry gives; () for one of another kind or control, or one without an extent in time."""
     if not isinstance(entry, Mapping) or entry.get("type") != _TYPE:
-        return None
+        return ()
     if entry.get("from_name") != labeling.control or entry.get("to_name") != labeling.object:
-        return None
+        return ()
     value = entry.get("value")
     if not isinstance(value, Mapping) or value.get("start") is None or value.get("end") is None:
-        return None
+        return ()
     given = value.get(_TYPE)
     names = [given] if isinstance(given, str) else given if isinstance(given, Sequence) else []
     stored = {labeling.stored_label(name) for name in names if isinstance(name, str)}
     labels = tuple(label for label in labeling.labels if label in stored)
-    if not labels:
-        return None
-    try:
-        start, end = sorted((axis.read_bound(value["start"]), axis.read_bound(value["end"])))
-    except ValueError as error:
+    return labels if labeling.multiple else labels[:1]
+
+
+def _region(entry: Mapping[str, Any], labels: tuple[str, ...], axis: TimeAxis, start: float, end: float) -> Region:
+    value = entry["value"]
+    if math.isnan(start) or math.isnan(end):
+        bound = value["start"] if math.isnan(start) else value["end"]
+        expected = "a number" if axis.format is None else f"a number or a stamp in the format {axis.format!r}"
         raise RecordingError(
-            f"region {entry.get('id')!r} of {labeling.control!r} cannot be placed in time: {error}; "
-            f"was the timeFormat changed after it was drawn?"
-        ) from error
+            f"region {entry.get('id')!r} of {entry['from_name']!r} cannot be placed in time, for {bound!r} is not "
+            f"{expected}: was the timeFormat changed after it was drawn?"
+        )
+    start, end = min(start, end), max(start, end)
     instant = bool(value.get("instant")) and start == end  # an instant that was widened by hand is a region
     if isinstance(value["end"], str) and not instant:
         # A stamp of whole seconds stands for all of its second: up to the last millisecond that is written like it.
         end += max(axis.resolution() - 1, 0)
-    return Region(start, end, labels if labeling.multiple else labels[:1], instant)
+    return Region(start, end, labels, instant)
 
 
 def _rows(region: Region, recording: Recording) -> slice:
@@ -227,14 +241,9 @@ def _bounds(first: int, last: int, recording: Recording) -> tuple[str | float | 
     """The ends of rows `first` to `last` as an annotation has them; numbers where the format cannot tell these rows."""
     times, axis = recording.times, recording.axis
     start, end = axis.write_bound(times[first]), axis.write_bound(times[last])
-    if isinstance(start, str) and isinstance(end, str):
-        try:
-            exact = axis.read_bound(start) == times[first] and axis.read_bound(end) == times[last]
-        except ValueError:
-            exact = False
-        if not exact:
-            plain = TimeAxis()
-            return plain.write_bound(times[first]), plain.write_bound(times[last])
+    if isinstance(start, str) and axis.read_bounds([start, end]).tolist() != [times[first], times[last]]:
+        plain = TimeAxis()
+        return plain.write_bound(times[first]), plain.write_bound(times[last])
     return start, end
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from segmenter.d3patterns import finest_step
-from segmenter.d3reading import read_stamp, read_stamps
+from segmenter.d3reading import read_stamps, read_time_column
 from segmenter.d3writing import write_stamp
 from segmenter.errors import RecordingError
 from segmenter.jsnumber import js_float, js_number, js_text, js_trim
@@ -48,18 +48,22 @@ class TimeAxis:
 
     def read_bound(self, bound: Any) -> float:
         """A region's start or end (text in `format`, or a number in the axis' unit) -> number; raises ValueError."""
-        if isinstance(bound, int | float) and not isinstance(bound, bool):
-            number = js_float(bound)
-        elif not isinstance(bound, str) or not bound.strip():
-            raise ValueError(f"{bound!r} is neither a number nor a time stamp")
-        elif self.format is None:
-            number = js_number(bound)
-        else:
-            number = read_stamp(self.format, bound)
-        if not math.isfinite(number):
-            wanted = "a number" if self.format is None else f"a stamp in the format {self.format!r}"
+        number = float(self.read_bounds([bound])[0])
+        if math.isnan(number):
+            wanted = "a number" if self.format is None else f"a number or a stamp in the format {self.format!r}"
             raise ValueError(f"{bound!r} is not {wanted}")
         return number
+
+    def read_bounds(self, bounds: Sequence[Any]) -> npt.NDArray[np.float64]:
+        """Many regions' starts and ends at once -> float64 (bounds,), NaN for what `read_bound` refuses."""
+        texts = [row for row, bound in enumerate(bounds) if isinstance(bound, str) and bound.strip()]
+        numbers = np.array([_given_number(bound) for bound in bounds], dtype=np.float64)
+        if self.format is None:
+            numbers[texts] = [js_number(bounds[row]) for row in texts]
+        else:
+            numbers[texts] = read_stamps(self.format, [bounds[row] for row in texts])
+        numbers[~np.isfinite(numbers)] = np.nan
+        return numbers
 
     def write_bound(self, time: float) -> str | float | int:
         """A number -> what an annotation would hold: text in `format`, an int if the number is whole, else a float."""
@@ -96,10 +100,14 @@ def _read_numbers(cells: Sequence[Any] | npt.NDArray[np.bytes_]) -> npt.NDArray[
 
 
 def _number(cell: Any) -> float:
-    if isinstance(cell, int | float):
-        return js_float(cell)
-    inner = _inner(cell) if isinstance(cell, str | bytes) else ""
-    return js_number(inner) if inner else math.nan
+    if isinstance(cell, str | bytes):
+        inner = _inner(cell)
+        return js_number(inner) if inner else math.nan
+    return js_float(cell) if isinstance(cell, int | float) else math.nan
+
+
+def _given_number(bound: Any) -> float:
+    return js_float(bound) if isinstance(bound, int | float) and not isinstance(bound, bool) else math.nan
 
 
 def _read_stamps(cells: Sequence[Any] | npt.NDArray[np.bytes_], pattern: str) -> npt.NDArray[np.float64]:
@@ -108,24 +116,14 @@ def _read_stamps(cells: Sequence[Any] | npt.NDArray[np.bytes_], pattern: str) ->
     Where the editor refuses a column because of what it does to it (it puts zeros into "01.02.2020", takes them from
     "090000", keeps quotes), the text as it stands is read.
     """
-    times = _editor_stamps(cells, pattern)
+    raw = isinstance(cells, np.ndarray)
+    times = read_time_column(pattern, cells if raw else [_json_cell(cell) for cell in cells])
     unread = np.isnan(times)
     filled = np.where(unread, 0.0, times)
     if unread[:3].sum() < 2 and _in_order(filled):
         return filled
-    plain = read_stamps(pattern, [_inner(cell) for cell in cells], plain=True)
+    plain = read_stamps(pattern, [_inner(cell) for cell in cells])
     return plain if _in_order(plain) else np.where(unread, plain, times)
-
-
-def _editor_stamps(cells: Sequence[Any] | npt.NDArray[np.bytes_], pattern: str) -> npt.NDArray[np.float64]:
-    if isinstance(cells, np.ndarray):
-        return read_stamps(pattern, cells)
-    texts = [_text(cell) for cell in cells]
-    times = read_stamps(pattern, texts)
-    numbers = [row for row, cell in enumerate(cells) if not isinstance(cell, str)]
-    if numbers:
-        times[numbers] = read_stamps(pattern, [texts[row] for row in numbers], plain=True)
-    return times
 
 
 def _in_order(times: npt.NDArray[np.float64]) -> bool:
@@ -137,10 +135,16 @@ def _inner(cell: Any) -> str:
     return js_trim(js_trim(_text(cell)).strip('"'))
 
 
+def _json_cell(cell: Any) -> str | float:
+    number = _given_number(cell)
+    return number if math.isfinite(number) else _text(cell)
+
+
 def _text(cell: Any) -> str:
-    """A cell as the text that the editor hands to its time format."""
+    """A cell as text, for a message or a time format."""
     if isinstance(cell, bytes):
         return cell.decode("utf-8", "replace")
-    if isinstance(cell, int | float) and not isinstance(cell, bool) and math.isfinite(js_float(cell)):
-        return js_text(js_float(cell))
+    number = _given_number(cell)
+    if math.isfinite(number):
+        return js_text(number)
     return "null" if cell is None else str(cell)

@@ -1,4 +1,4 @@
-"""Recordings as they come: what Label Studio's editor reads is read alike, and what it stumbles over as far as it makes sense."""
+"""Recordings as they come: read as the editor reads them, and past what it stumbles over where that makes sense."""
 
 from __future__ import annotations
 
@@ -79,16 +79,16 @@ def assert_holds(recording: Recording, times: list[float], values: list[list[flo
         ("time,a\n5,1\n", {}, [5], [[1]]),
         # Time by timeFormat.
         (
-            "time,a\n2020-06-15 20:24:32.081,1\n2020-06-15 20:24:33,2\n",
+            "time,a\n2020-06-15 20:24:32.081,1\n2020-06-15 20:24:33.5,2\n",
             {"time_format": "%Y-%m-%d %H:%M:%S.%L"},
-            [1592252672081.0, 0.0],
+            [1592252672081, 1592252673500],
             [[1, 2]],
         ),
         ("time,a\n01:00:00,1\n01:00:01,2\n", {"time_format": "%H:%M:%S"}, [-2208985200000, -2208985199000], [[1, 2]]),
         ("time,a\n12,1\n13,2\n", {"time_format": "%s"}, [12000, 13000], [[1, 2]]),
         ("time,a\n12,1\n13,2\n", {"time_format": "%Q"}, [12, 13], [[1, 2]]),
         ('time,a\n"1/2/2020, 3:04:05 PM",1\n', {"time_format": "%c"}, [1577977445000], [[1]]),
-        ('time,a\n"2020-06-15",1\n"2020-06-16",2\n', {"time_format": '"%Y-%m-%d"'}, [1592179200000, 1592265600000], [[1, 2]]),
+        ('time,a\n"1970-01-02",1\n"1970-01-03",2\n', {"time_format": '"%Y-%m-%d"'}, [86400000, 172800000], [[1, 2]]),
         ("5,2020-06-15\n6,2020-06-16\n", {"channels": "0", "time_column": "1", "time_format": "%Y-%m-%d"},
          [1592179200000, 1592265600000], [[5, 6]]),
         # Separators.
@@ -119,13 +119,21 @@ def assert_holds(recording: Recording, times: list[float], values: list[list[flo
         ('time,note,a\n0,"x, y",1\n1,"5"" pipe",2\n', {}, [0, 1], [[1, 2]]),
         ('time,note,a\n0,5" pipe,1\n1,x"y",2\n', {}, [0, 1], [[1, 2]]),
         ('time,note,a\n0,"open,1\n1,y,2\n', {}, [0, 1], [[1, 2]]),
+        ('time,note,a\n0,"a"", b",1\n1,"",2\n', {}, [0, 1], [[1, 2]]),
+        ('"a, b",time,a\n"x, y",0,1\n,1,2\n', {"channels": "a"}, [0, 1], [[1, 2]]),
+        ("time,a\n" + " " * 1000 + "0,1\n1,2" + " " * 1000 + "\n", {"time_column": None}, [0, 1], [[1, 2]]),
         # A header of names over text, which the editor takes for a row, is a header if it names what is wanted.
         ("time,a\n2020-06-15,on\n", {"time_format": "%Y-%m-%d"}, [1592179200000], [[NONE]]),
+        ("TIME,A\n2020-06-15,on\n", {"time_format": "%Y-%m-%d"}, [1592179200000], [[NONE]]),
         # Ragged rows.
         ("time,a,b\n0,1,5\n1,2\n2\n", {"channels": "a|b"}, [0, 1, 2], [[1, 2, NONE], [5, NONE, NONE]]),
         ("time,a\n0,1\n1,2,9,9\n", {}, [0, 1], [[1, 2]]),
         ("time,a\n0,1,\n1,2,\n", {}, [0, 1], [[1, 2]]),
         (",a,b\n0,1,5\n", {"channels": "a|b", "time_column": None}, [0], [[1], [5]]),
+        ("time,a,b\n0,1,5\n1,2,6,9\n2,3\n", {"channels": "b"}, [0, 1, 2], [[5, 6, NONE]]),
+        ("time a b\n0 1 5\n 1 2\n", {"channels": "a|b", "separator": " "}, [0, 1], [[1, 2], [5, NONE]]),
+        ("time\ta\n\t0\t1\n1\t2\n", {"separator": "\t"}, [0, 1], [[1, 2]]),
+        ('time,a,b,c\n0,"7,8,9"\n1,"7,8,9"\n', {"channels": "b"}, [0, 1], [[NONE, NONE]]),
         # Cells of a channel.
         ("time,a\n0,\n1,2\n", {}, [0, 1], [[NONE, 2]]),
         ("time,a,b\n0, ,5\n1,2,6\n", {}, [0, 1], [[NONE, 2]]),
@@ -199,7 +207,7 @@ HTML = "\n<!DOCTYPE html>\n<html><body>Please log in</body></html>"
         (b"time,a\n0,1\n1,\x002\n", {}, ["binary"]),
         (b"time;a\n0;1\n", {}, ["'time', 'a'", "'time;a'", "','", "sep"]),
         (b"time\ta\n0\t1\n", {"separator": ";"}, ["'time', 'a'", "';'", "sep"]),
-        (b"time;a\n0;1,5\n", {}, ["names 1 columns", "2 cells", "sep"]),
+        (b"time;a\n0;1,5\n", {}, ["no column 'time', 'a'", "'time;a'", "sep"]),
         (b"time,b\n0,1\n", {}, ["no column 'a'", "'time', 'b'"]),
         (b"t,a\n0,1\n", {}, ["no column 'time'", "'t', 'a'"]),
         (b"t,b\n0,1\n", {"channels": "a|c"}, ["no column 'time', 'a', 'c'"]),
@@ -211,18 +219,22 @@ HTML = "\n<!DOCTYPE html>\n<html><body>Please log in</body></html>"
         (b"# made by X\ntime,a\n0,1\n", {}, ["# made by X"]),
         (b"time,a\n0,1,5\n", {}, ["names 2 columns", "'time,a'", "3 cells", "'0,1,5'"]),
         (b"time,a\n0,1\n2,2\n1,3\n", {}, ["'time' descends at row 3", "from 2 to 1", "sort"]),
-        (b"time,a\n9,1\n10,2\n", {"time_format": "%Y"}, ["row 1", "'9'"]),
+        (b"time\n0;1\n", {"separator": ";"}, ["names 1 columns", "2 cells", "sep"]),
         (
             b"time,a\n2020-06-15,1\n2020-06-14,2\n",
             {"time_format": "%Y-%m-%d"},
             ["descends at row 2", "from '2020-06-15' to '2020-06-14'"],
         ),
         (b"time,a\n2020-06-15,1\n2020-06-16,2\n", {}, ["row 1", "'2020-06-15'", "timeFormat"]),
-        (b"time,a\n2020-06-15,1\n2020-06-16,2\n", {"time_format": "%d/%m/%Y"}, ["'2020-06-15'", "timeFormat '%d/%m/%Y'"]),
+        (
+            b"time,a\n2020-06-15,1\n2020-06-16,2\n",
+            {"time_format": "%d/%m/%Y"},
+            ["'2020-06-15'", "timeFormat '%d/%m/%Y'"],
+        ),
         (b"time,a\n0,1\nx,2\n2,3\n", {}, ["row 2", "'time'", "'x'"]),
         (b"time,a\n5,1\n,2\n7,3\n", {}, ["row 2", "nothing"]),
         (b"time,a\n5,1\ninf,2\n", {}, ["row 2", "'inf'"]),
-        (b'{"time": [0], "a": [1', {}, ["no column"]),
+        (b'{"time": [0], "a": [1', {}, ["not JSON", "begins with"]),
         (b'{"error": "not found"}', {}, ["no list under 'time', 'a'", "'error'"]),
         (b'{"time": [0]}', {}, ["no list under 'a'"]),
         (b'{"time": [0, 1], "a": [1]}', {}, ["'time' 2", "'a' 1"]),
@@ -250,11 +262,12 @@ def test_what_cannot_be_read_says_what_is_there_instead(content: bytes, how: dic
     [
         ("time,a\n0,1\n1,2\n", []),
         ("time,a\n0,\n1,nan\n2,3\n", []),
-        ("time,a\n0,off\n1,on\n2,3\n", [["'a'", "2 rows", "'off'"]]),
+        ("time,a\n0,off\n1,on\n2,3\n", [["'a'", "2 of 3 rows", "'off'"]]),
+        ("time,a\n0,NA\n1,\n2,inf\n3,-\n4,null\n", [["'a'", "1 of 5 rows", "'-'"]]),
         ("time,a\n0,1\n1,2,3\n", [["1 of 2 rows", "more than 2 cells"]]),
         ("time,a\n0,1\n1\n2\n", [["2 of 3 rows", "fewer than 2 cells"]]),
         ('time,a\n0,"x"\n1\n', [["fewer"], ["'a'", "'x'"]]),
-        ('{"time": [0, 1], "a": ["off", []]}', [["'a'", "2 rows", "'off'"]]),
+        ('{"time": [0, 1], "a": ["off", []]}', [["'a'", "2 of 2 rows", "'off'"]]),
         ("time,a\n" + "0," + "x" * 500 + "\n", [["xxx...'"]]),
     ],
 )
@@ -265,13 +278,13 @@ def test_what_was_bridged_is_told(text: str, remarks: list[list[str]]) -> None:
 
 
 def test_text_far_down_a_long_file_is_counted_in_the_channel_that_has_it() -> None:
-    lines = [f"{row},{row / 2},{row}" for row in range(300_000)]
-    lines[140_000] = "140000,broken,140000"
-    lines[290_000] = "290000,broken,"
+    lines = [f"{row},{row / 2},{row}" for row in range(140_000)]
+    lines[1_000] = "1000,broken,1000"
+    lines[139_000] = "139000,broken,"
     recording = read_recording("\n".join(["time,a,b", *lines]).encode(), labeling("b|a"))
-    assert recording.values.shape == (300_000, 2)
-    assert np.flatnonzero(np.isnan(recording.values[:, 1])).tolist() == [140_000, 290_000]
-    assert recording.remarks == ("channel 'a' has text in 2 rows, as 'broken', taken as no value",)
+    assert recording.values.shape == (140_000, 2)
+    assert np.flatnonzero(np.isnan(recording.values[:, 1])).tolist() == [1_000, 139_000]
+    assert recording.remarks == ("channel 'a' has text in 2 of 140000 rows, as 'broken', taken as no value",)
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig"])
@@ -281,6 +294,24 @@ def test_a_file_with_a_byte_order_mark(encoding: str) -> None:
 
 def test_bytes_that_are_no_utf8_spoil_only_the_cells_they_are_in() -> None:
     assert_holds(read_recording(b"time,note,a\n0,caf\xe9,1\n1,x,2\n", labeling()), [0, 1], [[1, 2]])
+
+
+@pytest.mark.parametrize("separator", [",", "\t"])
+@pytest.mark.parametrize("filling", ["x", " ", '"', "9", '"\t,'])
+def test_one_cell_of_a_megabyte_costs_neither_time_nor_memory(filling: str, separator: str) -> None:
+    long = filling * (1_000_000 // len(filling))
+    lines = [f"{row}{separator}{row}" for row in range(20_000)]
+    lines.insert(10_000, separator.join(["9999.5", long]))
+    lines.insert(15_000, separator.join([long, "1"]))
+    start = time.process_time()
+    with pytest.raises(RecordingError, match=r"time column .* row 1500[12]|row 15001 of the time column"):
+        read_recording("\n".join([f"time{separator}a", *lines]), labeling(separator=separator))
+    assert time.process_time() - start < 3
+
+
+def test_text_that_is_no_unicode() -> None:
+    with pytest.raises(RecordingError, match="no list under"):
+        read_recording('{"\ud800": [1]}', labeling(value_type="json"))
 
 
 def test_numbers_are_read_to_the_last_digit() -> None:

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 from segmenter.errors import RecordingError
+from segmenter.jsnumber import js_text
 from segmenter.timeaxis import TimeAxis
 
+NAN = math.nan
 NUMBERS = TimeAxis("t")
 MONDAY = 1592252672081  # 2020-06-15 20:24:32.081 UTC
 
@@ -94,7 +96,7 @@ def test_a_stamp_means_what_d3_says(pattern: str, text: str, milliseconds: float
     ],
 )
 def test_a_stamp_that_d3_refuses(pattern: str, text: str) -> None:
-    with pytest.raises(ValueError, match="is not a stamp in the format"):
+    with pytest.raises(ValueError, match="is not a number or a stamp in the format"):
         stamps(pattern).read_bound(text)
 
 
@@ -189,6 +191,28 @@ def test_a_column_of_many_shapes_is_read_like_each_of_its_cells() -> None:
 
 
 @pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        (0.0, "0"),
+        (-0.0, "0"),
+        (5.0, "5"),
+        (-0.25, "-0.25"),
+        (1592250751.9, "1592250751.9"),
+        (0.000001, "0.000001"),
+        (-0.0000125, "-0.0000125"),
+        (0.0000001, "1e-7"),
+        (1.5e-7, "1.5e-7"),
+        (123456789012345680000.0, "123456789012345680000"),
+        (1e20, "100000000000000000000"),
+        (1e21, "1e+21"),
+        (1.5e300, "1.5e+300"),
+    ],
+)
+def test_numbers_are_written_as_javascript_writes_them(number: float, text: str) -> None:
+    assert js_text(number) == text
+
+
+@pytest.mark.parametrize(
     ("cells", "numbers"),
     [
         ([1, 2.5, 3], [1, 2.5, 3]),
@@ -258,10 +282,18 @@ def test_a_bound_is_text_or_a_number(axis: TimeAxis, bound: Any, time: float) ->
     assert axis.read_bound(bound) == time
 
 
+def test_many_bounds_at_once() -> None:
+    bounds = ["2020-06-15", 1592179200000, None, "15.06.2020", "1970-01-02", [], True]
+    read = stamps("%Y-%m-%d").read_bounds(bounds)
+    np.testing.assert_array_equal(read, [1592179200000, 1592179200000, NAN, NAN, 86_400_000, NAN, NAN])
+    np.testing.assert_array_equal(NUMBERS.read_bounds(["1", 2, "x", 2.5]), [1, 2, NAN, 2.5])
+    assert NUMBERS.read_bounds([]).tolist() == stamps("%Y").read_bounds([]).tolist() == []
+
+
 @pytest.mark.parametrize("bound", [None, True, "", "  ", [], {}, math.nan, math.inf, 10**400, "x", "NaN", "1,5"])
 @pytest.mark.parametrize("axis", [NUMBERS, stamps("%Y-%m-%d")])
 def test_what_is_no_bound(axis: TimeAxis, bound: Any) -> None:
-    with pytest.raises(ValueError, match="is n"):
+    with pytest.raises(ValueError, match="is not a number"):
         axis.read_bound(bound)
 
 

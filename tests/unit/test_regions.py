@@ -1,0 +1,442 @@
+"""From annotations to a state for each row, and from suggested segments back to result entries."""
+
+from __future__ import annotations
+
+import json
+import math
+from datetime import datetime, timezone
+from typing import Any
+
+import numpy as np
+import pytest
+
+from segmenter.errors import RecordingError
+from segmenter.labeling import Labeling
+from segmenter.recording import Recording, read_recording
+from segmenter.regions import (
+    BACKGROUND,
+    Region,
+    Segment,
+    State,
+    annotated_regions,
+    regions_to_targets,
+    segments_to_result,
+)
+from segmenter.timeaxis import TimeAxis
+
+SECONDS = "%Y-%m-%d %H:%M:%S"
+NUMBERS = TimeAxis("t")
+
+
+def labeling(**changes: Any) -> Labeling:
+    fields: dict[str, Any] = {
+        "labels": ("r", "Walk", "Peak"),
+        "channels": ("a",),
+        "value_key": "csv",
+        "time_column": "t",
+    }
+    return Labeling(control="label", object="ts", synonyms=(("Run", "r"),), **{**fields, **changes})
+
+
+def entry(start: Any, end: Any, labels: Any = ("Walk",), **more: Any) -> dict[str, Any]:
+    value = {"start": start, "end": end, "instant": more.pop("instant", False), "timeserieslabels": labels}
+    base = {"id": "x", "from_name": "label", "to_name": "ts", "type": "timeserieslabels", "origin": "manual"}
+    return {**base, "value": value, **more}
+
+
+def annotation(*entries: Any, **more: Any) -> dict[str, Any]:
+    return {"id": 1, "result": list(entries), "was_cancelled": False, **more}
+
+
+def recording(times: list[float], axis: TimeAxis = NUMBERS) -> Recording:
+    return Recording(np.array(times, dtype=float), np.zeros((len(times), 1)), ("a",), axis)
+
+
+def states(regions: list[Region], rows: Recording, how: Labeling | None = None) -> list[str]:
+    """The state of each row, "." for background and "!" after an instant."""
+    targets = regions_to_targets(regions, rows, how or labeling())
+    assert targets.codes.dtype == np.int16
+    assert targets.states[0] == BACKGROUND
+    assert set(range(1, len(targets.states))) == set(targets.codes.tolist()) - {0}
+    names = [("+".join(state.labels) or ".") + "!" * state.instant for state in targets.states]
+    return [names[code] for code in targets.codes]
+
+
+# --- which annotation counts -----------------------------------------------------------------------------------------
+
+OLD, NEW = "2026-01-01T10:00:00.000000Z", "2026-01-02T10:00:00.000000Z"
+ONE, TWO = entry(1, 1), entry(2, 2)
+COPIED = {"parent_prediction": 7}
+
+
+@pytest.mark.parametrize(
+    ("annotations", "starts"),
+    [
+        # Nothing to learn from.
+        ([], None),
+        ([annotation(ONE, was_cancelled=True)], None),
+        ([annotation(was_cancelled=True), annotation(ONE, was_cancelled=True)], None),
+        # The annotator saw nothing.
+        ([annotation()], []),
+        ([{"id": 1, "result": None}], []),
+        ([{"id": 1}], []),
+        ([{"id": 1, "result": {"value": 1}}], []),
+        ([{"id": 1, "result": 7}], []),
+        ([annotation(was_cancelled=True), annotation()], []),
+        # One annotation.
+        ([annotation(ONE)], [1]),
+        ([annotation(ONE, was_cancelled=None)], [1]),
+        ([annotation(ONE, was_cancelled=True), annotation(TWO)], [2]),
+        # Several: the newest, by time and then by id.
+        ([annotation(ONE, updated_at=NEW), annotation(TWO, updated_at=OLD)], [1]),
+        ([annotation(ONE, updated_at=OLD), annotation(TWO, updated_at=NEW)], [2]),
+        ([annotation(ONE, updated_at="2026-01-01T11:00:00+02:00"), annotation(TWO, updated_at=OLD)], [2]),
+        ([annotation(ONE, updated_at=OLD, id=9), annotation(TWO, updated_at=OLD, id=3)], [1]),
+        ([annotation(ONE, id=3), annotation(TWO, id=9)], [2]),
+        ([annotation(ONE, created_at=NEW), annotation(TWO, created_at=OLD)], [1]),
+        ([annotation(ONE, updated_at="?"), annotation(TWO, updated_at=OLD)], [2]),
+        ([annotation(ONE, updated_at=datetime(2026, 1, 3, tzinfo=timezone.utc)), annotation(TWO, updated_at=NEW)], [1]),
+        ([annotation(ONE, updated_at=datetime(2026, 1, 1)), annotation(TWO, updated_at=NEW)], [2]),
+        ([annotation(updated_at=NEW), annotation(TWO, updated_at=OLD)], []),
+        # Ground truth wins over all others.
+        ([annotation(ONE, ground_truth=True, updated_at=OLD), annotation(TWO, updated_at=NEW)], [1]),
+        ([annotation(ground_truth=True, updated_at=OLD), annotation(TWO, updated_at=NEW)], []),
+        ([annotation(ONE, ground_truth=True, was_cancelled=True), annotation(TWO)], [2]),
+        (
+            [annotation(ONE, ground_truth=True, updated_at=OLD), annotation(TWO, ground_truth=True, updated_at=NEW)],
+            [2],
+        ),
+        # Suggestions accepted in bulk, unseen.
+        ([annotation(entry(1, 1, origin="prediction"), **COPIED)], None),
+        ([annotation({**ONE, "origin": None}, **COPIED)], None),
+        ([annotation(**COPIED)], None),
+        ([{**annotation(**COPIED), "result": None}], None),
+        (
+            [annotation(entry(1, 1, origin="prediction"), **COPIED, updated_at=NEW), annotation(TWO, updated_at=OLD)],
+            [2],
+        ),
+        # Suggestions that a person had before them.
+        ([annotation(entry(1, 1, origin="prediction-changed"), entry(2, 2, origin="prediction"), **COPIED)], [1, 2]),
+        ([annotation(entry(1, 1, origin="prediction"), entry(2, 2, origin="manual"), **COPIED)], [1, 2]),
+        ([annotation(entry(1, 1, origin="prediction"), **COPIED, lead_time=2.5)], [1]),
+        ([annotation(**COPIED, lead_time=2.5)], []),
+        ([annotation(entry(1, 1, origin="prediction"), **COPIED, ground_truth=True)], [1]),
+        ([annotation(entry(1, 1, origin="prediction"), parent_prediction=None)], [1]),
+    ],
+)
+def test_which_annotation_of_a_task_counts(annotations: list[dict[str, Any]], starts: list[float] | None) -> None:
+    regions = annotated_regions(annotations, labeling(), NUMBERS)
+    assert (regions if regions is None else [region.start for region in regions]) == starts
+
+
+# --- which entries count ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        (entry(1, 5), Region(1, 5, ("Walk",))),
+        (entry(1.5, 5.25), Region(1.5, 5.25, ("Walk",))),
+        (entry("1", "5"), Region(1, 5, ("Walk",))),
+        (entry(5, 1), Region(1, 5, ("Walk",))),
+        (entry(3, 3), Region(3, 3, ("Walk",))),
+        (entry(3, 3, instant=True), Region(3, 3, ("Walk",), instant=True)),
+        (entry(3, 4, instant=True), Region(3, 4, ("Walk",))),
+        (entry(3, 4, instant=None), Region(3, 4, ("Walk",))),
+        (entry(-1e9, 1e9), Region(-1e9, 1e9, ("Walk",))),
+        (entry(1, 5, ["Run"]), Region(1, 5, ("r",))),
+        (entry(1, 5, ["r"]), Region(1, 5, ("r",))),
+        (entry(1, 5, ["r", "Run"]), Region(1, 5, ("r",))),
+        (entry(1, 5, "Walk"), Region(1, 5, ("Walk",))),
+        (entry(1, 5, ["Gone", "Walk"]), Region(1, 5, ("Walk",))),
+        (entry(1, 5, ["Walk"], score=0.5, meta={"text": ["note"]}, parentID="y"), Region(1, 5, ("Walk",))),
+        ({**entry(1, 5), "origin": "prediction"}, Region(1, 5, ("Walk",))),
+    ],
+)
+def test_what_an_entry_says(found: dict[str, Any], expected: Region) -> None:
+    assert annotated_regions([annotation(found)], labeling(), NUMBERS) == (expected,)
+
+
+@pytest.mark.parametrize(
+    "passed_over",
+    [
+        None,
+        "text",
+        {},
+        {"type": "relation", "from_id": "a", "to_id": "b", "direction": "right"},
+        {"type": "timeserieslabels", "from_name": "label", "to_name": "ts"},
+        {**ONE, "value": None},
+        {**ONE, "value": []},
+        {**ONE, "type": "choices", "value": {"start": 1, "end": 5, "choices": ["Sure"]}},
+        {**ONE, "from_name": "other"},
+        {**ONE, "from_name": None},
+        {**ONE, "to_name": "ts2"},
+        entry(None, 5),
+        entry(1, None),
+        {**ONE, "value": {"timeserieslabels": ["Walk"]}},
+        {**ONE, "value": {"start": 1, "end": 5}},
+        entry(1, 5, []),
+        entry(1, 5, None),
+        entry(1, 5, {}),
+        entry(1, 5, [None, 3]),
+        entry(1, 5, ["Gone"]),
+        entry(1, 5, ["walk"]),
+        entry("never", "ever", ["Gone"]),
+    ],
+)
+def test_entries_passed_over(passed_over: Any) -> None:
+    assert annotated_regions([annotation(passed_over, TWO)], labeling(), NUMBERS) == (Region(2, 2, ("Walk",)),)
+
+
+@pytest.mark.parametrize("multiple", [False, True])
+def test_several_labels_of_a_region_are_one_unless_the_control_takes_several(multiple: bool) -> None:
+    how = labeling(multiple=multiple)
+    found = annotated_regions([annotation(entry(1, 5, ["Peak", "Walk", "Run"]))], how, NUMBERS)
+    assert found == (Region(1, 5, ("r", "Walk", "Peak") if multiple else ("r",)),)
+
+
+@pytest.mark.parametrize(
+    ("axis", "start", "words"),
+    [
+        (NUMBERS, "2020-06-15", ["'x'", "'label'", "'2020-06-15' is not a number"]),
+        (NUMBERS, [1], ["[1] is not a number"]),
+        (
+            TimeAxis("t", SECONDS),
+            "15.06.2020",
+            ["'15.06.2020' is not a number or a stamp", SECONDS, "timeFormat changed"],
+        ),
+    ],
+)
+def test_a_region_that_cannot_be_placed_is_no_background(axis: TimeAxis, start: Any, words: list[str]) -> None:
+    with pytest.raises(RecordingError) as refused:
+        annotated_regions([annotation(entry(start, start))], labeling(), axis)
+    assert all(word in str(refused.value) for word in words), refused.value
+
+
+# --- rows ------------------------------------------------------------------------------------------------------------
+
+WALK, RUN = ("Walk",), ("r",)
+TENTHS = [0.0, 0.1, 0.2, 0.3, 0.4]
+
+
+@pytest.mark.parametrize(
+    ("times", "regions", "rows"),
+    [
+        ([0, 1, 2, 3], [], "...."),
+        ([0, 1, 2, 3], [Region(1, 2, WALK)], ".WW."),
+        ([0, 1, 2, 3], [Region(0, 3, WALK)], "WWWW"),
+        ([0, 1, 2, 3], [Region(2, 2, WALK)], "..W."),
+        # Bounds between samples, and beyond them.
+        ([0, 1, 2, 3], [Region(0.5, 2.5, WALK)], ".WW."),
+        ([0, 1, 2, 3], [Region(0.999, 2.001, WALK)], ".WW."),
+        ([0, 1, 2, 3], [Region(1.2, 1.8, WALK)], "...."),
+        ([0, 1, 2, 3], [Region(-1e9, 1.5, WALK)], "WW.."),
+        ([0, 1, 2, 3], [Region(1.5, 1e300, WALK)], "..WW"),
+        ([0, 1, 2, 3], [Region(4, 9, WALK), Region(-9, -1, WALK)], "...."),
+        (TENTHS, [Region(0.1, 0.30000000000000004, WALK)], ".WWW."),
+        ([5], [Region(5, 5, WALK)], "W"),
+        # Uneven and equal times.
+        ([0, 5, 5, 5, 9], [Region(5, 5, WALK)], ".WWW."),
+        ([0, 0, 1, 1], [Region(0, 0.5, WALK)], "WW.."),
+        ([-3, 0, 100, 101], [Region(-5, 50, WALK)], "WW.."),
+        # The later drawn wins.
+        ([0, 1, 2, 3], [Region(0, 2, RUN), Region(2, 3, WALK)], "rrWW"),
+        ([0, 1, 2, 3], [Region(2, 3, WALK), Region(0, 2, RUN)], "rrrW"),
+        ([0, 1, 2, 3], [Region(0, 3, RUN), Region(1, 2, WALK)], "rWWr"),
+        ([0, 1, 2, 3], [Region(1, 2, WALK), Region(0, 3, RUN)], "rrrr"),
+    ],
+)
+def test_rows_of_regions(times: list[float], regions: list[Region], rows: str) -> None:
+    names = {"W": "Walk"}
+    assert states(regions, recording(times)) == [names.get(row, row) for row in rows]
+
+
+@pytest.mark.parametrize(
+    ("times", "at", "row"),
+    [
+        ([0, 1, 2, 3], 2, 2),
+        ([0, 1, 2, 3], 1.4, 1),
+        ([0, 1, 2, 3], 1.6, 2),
+        ([0, 1, 2, 3], 1.5, 1),
+        ([0, 5, 5, 9], 5, 1),
+        ([0, 1, 2, 3], 0, 0),
+        ([0, 1, 2, 3], 3, 3),
+        ([7], 7, 0),
+        ([0, 1, 2, 3], -0.1, None),
+        ([0, 1, 2, 3], 3.1, None),
+    ],
+)
+def test_an_instant_is_the_row_nearest_to_it(times: list[float], at: float, row: int | None) -> None:
+    found = states([Region(at, at, ("Peak",), instant=True)], recording(times))
+    assert found == ["Peak!" if place == row else "." for place in range(len(times))]
+
+
+def peak(at: float, label: str = "Peak") -> Region:
+    return Region(at, at, (label,), instant=True)
+
+
+@pytest.mark.parametrize(
+    ("regions", "multiple", "rows"),
+    [
+        ([Region(0, 3, WALK), peak(1)], False, "Walk Peak! Walk Walk"),
+        ([peak(1), Region(0, 3, WALK)], False, "Walk Peak! Walk Walk"),
+        ([peak(1), peak(1, "Walk")], False, ". Walk! . ."),
+        ([peak(1, "Walk"), Region(2, 3, WALK)], False, ". Walk! Walk Walk"),
+        ([Region(0, 2, WALK), Region(1, 3, RUN)], True, "Walk r+Walk r+Walk r"),
+        ([Region(1, 3, RUN), Region(0, 2, WALK)], True, "Walk r+Walk r+Walk r"),
+        ([Region(0, 2, WALK), Region(1, 3, ("Walk", "Peak"))], True, "Walk Walk+Peak Walk+Peak Walk+Peak"),
+        (
+            [Region(0, 3, WALK), Region(0, 3, RUN), Region(1, 2, ("Peak",))],
+            True,
+            "r+Walk r+Walk+Peak r+Walk+Peak r+Walk",
+        ),
+        ([Region(0, 3, WALK), peak(1)], True, "Walk Peak! Walk Walk"),
+        ([peak(1), peak(1, "Run")], True, ". Run+Peak! . ."),
+    ],
+)
+def test_what_lies_on_top_of_what(regions: list[Region], multiple: bool, rows: str) -> None:
+    how = labeling(labels=("r", "Run", "Walk", "Peak"), multiple=multiple)
+    assert states(regions, recording([0, 1, 2, 3]), how) == rows.split()
+
+
+def test_states_have_the_order_of_the_labeling_whatever_was_drawn_first() -> None:
+    regions = [peak(0, "r"), Region(3, 3, ("Peak",)), Region(1, 1, WALK), Region(2, 2, RUN)]
+    found = regions_to_targets(regions, recording([0, 1, 2, 3]), labeling())
+    assert found.states == (BACKGROUND, State(RUN), State(WALK), State(("Peak",)), State(RUN, instant=True))
+    assert found.codes.tolist() == [4, 2, 1, 3]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "start", "end", "rows"),
+    [
+        (SECONDS, "1970-01-01 00:00:01", "1970-01-01 00:00:02", ".WWWW."),
+        (SECONDS, "1970-01-01 00:00:02", "1970-01-01 00:00:02", "...WW."),
+        (SECONDS, 1000, 2500, ".WWW.."),
+        ("%M:%S.%L", 1500, 2000, "..WW.."),
+        (SECONDS, "1970-01-01 00:00:02", "1970-01-01 00:00:01", ".WWWW."),
+        ("%Y-%m-%d", "1970-01-01", "1970-01-01", "WWWWWW"),
+    ],
+)
+def test_formats_that_drop_milliseconds_lose_no_row(pattern: str, start: Any, end: Any, rows: str) -> None:
+    axis = TimeAxis("t", pattern)
+    found = annotated_regions([annotation(entry(start, end))], labeling(), axis)
+    assert found is not None
+    times = [0, 1000, 1500, 2000, 2999, 3000]
+    assert states(list(found), recording(times, axis)) == ["Walk" if row == "W" else row for row in rows]
+
+
+@pytest.mark.parametrize(("stamp", "row"), [("01:05:02", 1), ("01:05:01", 0), ("01:05:00", None), ("01:05:04", None)])
+def test_an_instant_whose_stamp_drops_milliseconds(stamp: str, row: int | None) -> None:
+    axis = TimeAxis("t", "%H:%M:%S")
+    start = axis.read_bound("01:05:01") + 300
+    found = states(
+        [Region(axis.read_bound(stamp), axis.read_bound(stamp), WALK, True)], recording([start, start + 1000], axis)
+    )
+    assert found == ["Walk!" if place == row else "." for place in range(2)]
+
+
+# --- results ---------------------------------------------------------------------------------------------------------
+
+
+def result(segments: list[Segment], rows: Recording, how: Labeling | None = None) -> list[dict[str, Any]]:
+    found = segments_to_result(segments, rows, how or labeling())
+    json.dumps(found, allow_nan=False)
+    return found
+
+
+def test_a_suggestion_has_the_form_of_an_annotation() -> None:
+    (found,) = result([Segment(1, 3, State(WALK), 0.912345)], recording([0, 0.5, 1, 2, 3]))
+    identity = found.pop("id")
+    assert found == {
+        "from_name": "label",
+        "to_name": "ts",
+        "type": "timeserieslabels",
+        "value": {"start": 0.5, "end": 2, "instant": False, "timeserieslabels": ["Walk"]},
+        "score": 0.9123,
+    }
+    assert isinstance(identity, str)
+    assert len(identity) == 10
+
+
+STAMPED = [1592252672081.0, 1592252672181.0, 1592252673000.0]
+
+
+@pytest.mark.parametrize(
+    ("axis", "times", "start", "end"),
+    [
+        (TimeAxis(), [0, 1, 2], "0", "1"),
+        (NUMBERS, [0.5, 1, 2], "0.5", "1"),
+        (NUMBERS, [1592250751.923, 1592250752, 1592250753], "1592250751.923", "1592250752"),
+        (TimeAxis("t", "%Y-%m-%d %H:%M:%S.%L"), STAMPED, "'2020-06-15 20:24:32.081'", "'2020-06-15 20:24:32.181'"),
+        (TimeAxis("t", "%H:%M:%S.%f"), [-2208988799919, -2208988799000, 0], "'00:00:00.081000'", "'00:00:01.000000'"),
+        (TimeAxis("t", "%Q"), STAMPED, "'1592252672081'", "'1592252672181'"),
+        (TimeAxis("t", "%s"), [1000, 2000, 3000], "'1'", "'2'"),
+        (TimeAxis(None, "%Q"), [0, 1, 2], "0", "1"),
+        # A format that cannot say it: numbers, which the editor takes as milliseconds.
+        (TimeAxis("t", "%I:%M"), [0, 60_000, 120_000], "0", "60000"),
+        (TimeAxis("t", "%d %H:%M"), [1592252640000, 1592252700000, 1592252760000], "1592252640000", "1592252700000"),
+        (TimeAxis("t", "%z"), [0, 1000, 2000], "0", "1000"),
+    ],
+)
+def test_bounds_are_written_as_annotations_have_them(axis: TimeAxis, times: list[float], start: str, end: str) -> None:
+    (found,) = result([Segment(0, 1, State(WALK), 1)], recording(times, axis))
+    assert (repr(found["value"]["start"]), repr(found["value"]["end"])) == (start, end)
+
+
+@pytest.mark.parametrize(
+    ("segment", "multiple", "value"),
+    [
+        (Segment(1, 3, State(WALK), 1), False, (1, 3, False, ["Walk"])),
+        (Segment(2, 2, State(WALK), 1), False, (2, 2, False, ["Walk"])),
+        (Segment(2, 2, State(("Peak",), instant=True), 1), False, (2, 2, True, ["Peak"])),
+        (Segment(1, 3, State(("Peak",), instant=True), 1), False, (2, 2, True, ["Peak"])),
+        (Segment(1, 3, State(RUN), 1), False, (1, 3, False, ["r"])),
+        (Segment(1, 3, State(("Walk", "r")), 1), True, (1, 3, False, ["r", "Walk"])),
+        (Segment(1, 3, State(("r", "Walk")), 1), False, (1, 3, False, ["r"])),
+        (Segment(1, 3, State(("Gone", "Walk")), 1), True, (1, 3, False, ["Walk"])),
+        (Segment(1, 3, State(("Gone",)), 1), True, None),
+        (Segment(1, 3, BACKGROUND, 1), False, None),
+    ],
+)
+def test_what_a_segment_says(segment: Segment, multiple: bool, value: tuple[Any, ...] | None) -> None:
+    found = result([segment], recording([0, 1, 2, 3, 4]), labeling(multiple=multiple))
+    assert [tuple(each["value"].values()) for each in found] == ([] if value is None else [value])
+
+
+@pytest.mark.parametrize(
+    ("score", "told"),
+    [
+        (0.5, 0.5),
+        (0.123456, 0.1235),
+        (1.0000001, 1.0),
+        (-0.1, 0.0),
+        (math.nan, 0.0),
+        (math.inf, 0.0),
+        (np.float32(0.25), 0.25),
+    ],
+)
+def test_scores_are_finite_and_within_bounds(score: float, told: float) -> None:
+    (found,) = result([Segment(0, 0, State(WALK), score)], recording([0]))
+    assert found["score"] == told
+    assert type(found["score"]) is float
+
+
+def test_every_suggestion_has_an_id_of_its_own() -> None:
+    rows = recording([float(row) for row in range(500)])
+    found = result([Segment(row, row, State(WALK), 1) for row in range(500)], rows)
+    assert len({each["id"] for each in found}) == 500
+
+
+def test_no_segments_no_entries() -> None:
+    assert result([], recording([0, 1])) == []
+
+
+def test_a_suggestion_saved_as_it_is_comes_back_as_the_rows_it_was_made_of() -> None:
+    how = labeling(time_format="%d.%m.%Y %H:%M:%S")
+    text = "t,a\n" + "".join(f"15.06.2020 20:24:{second:02},1\n" for second in range(60))
+    rows = read_recording(text, how)
+    found = result([Segment(5, 20, State(WALK), 0.9), Segment(30, 30, State(("Peak",), instant=True), 0.8)], rows, how)
+    regions = annotated_regions([annotation(*found)], how, rows.axis)
+    assert regions is not None
+    targets = regions_to_targets(regions, rows, how)
+    assert targets.codes.tolist() == [0] * 5 + [1] * 16 + [0] * 9 + [2] + [0] * 29
