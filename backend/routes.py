@@ -70,11 +70,12 @@ def _check_body() -> None:
     """Refuse what the SDK's routes would stumble over, and hand them a body in the one form they all take."""
     if request.method != "POST":
         return
-    body = request.get_json(force=True, silent=True)
+    try:
+        body = request.get_json(force=True, silent=True)
+    except RecursionError:
+        abort(400, "expected a JSON object as the body, found one nested too deeply to read")
     if not isinstance(body, dict):
-        found = (
-            "nothing" if not request.content_length else f"a JSON {type(body).__name__}" if body else "no JSON object"
-        )
+        found = f"a JSON {type(body).__name__}" if body else "nothing that is one"
         abort(400, f"expected a JSON object as the body, found {found}")
     if request.path in ("/predict", "/setup"):
         number = _project_number(body.get("project"))

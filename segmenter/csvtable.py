@@ -84,7 +84,7 @@ class CsvTable:
         ends = self.ends if column == len(self.names) - 1 else self.breaks[:, column]
         for _ in range(_LONGEST):
             before = _SPACE[code[starts]] & (starts < ends) & (column == 0)
-            after = _SPACE[code[ends - 1]] & (starts < ends) & (column == len(self.names) - 1)
+            after = _SPACE[code[ends - 1]] & (starts < ends - before) & (column == len(self.names) - 1)
             if not (before.any() or after.any()):
                 break
             starts, ends = starts + before, ends - after

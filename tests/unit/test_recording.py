@@ -71,6 +71,7 @@ def assert_holds(recording: Recording, times: list[float], values: list[list[flo
         ("a,b\n5,1\n6,2\n\n7,3\n", {"time_column": None}, [0, 1, 2], [[5, 6, 7]]),
         ("a\n5\n6\n", {"time_column": None}, [0, 1], [[5, 6]]),
         ("a\n\n5\n\n6\n", {"time_column": None}, [0, 1], [[5, 6]]),
+        ('a\n600\n""\n\x1f\n', {"time_column": None, "channels": "a"}, [0, 1, 2], [[600, NONE, NONE]]),
         # Time as plain numbers.
         ("time,a\n-1.5,1\n1e3,2\n", {}, [-1.5, 1000], [[1, 2]]),
         ("time,a\n1592250751.923,1\n1592250751.924,2\n", {}, [1592250751.923, 1592250751.924], [[1, 2]]),
