@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 import uuid
+from abc import abstractmethod
 from functools import cached_property
 from typing import Any
 
@@ -51,9 +52,9 @@ class ModelBase(sdk.LabelStudioMLBase):  # type: ignore[misc]  # the SDK has no 
         return LabelInterface(config=self._label_config)
 
     @property
+    @abstractmethod
     def model_version(self) -> str:
         """The version that predictions of this project carry."""
-        raise NotImplementedError("a model says which version it serves")
 
     def get(self, key: str) -> Any:
         """What 2.x's server asks of its cache."""
