@@ -17,7 +17,7 @@ RUN pip install --upgrade pip; \
     torch=$(sed -n 's/^\(torch==[^ ;]*\).*/\1/p' requirements.txt); \
     pip install --no-deps --retries 1 --index-url "$TORCH_INDEX" "$torch" || \
     echo "$TORCH_INDEX has no $torch: it comes from the ordinary index, with CUDA, in an image of gigabytes"
-RUN pip install --no-deps -r requirements-base.txt && pip install --no-warn-conflicts -r requirements.txt
+RUN pip install -r requirements.txt && pip install --no-deps --no-warn-conflicts -r requirements-base.txt
 
 RUN useradd --uid 1000 --user-group --no-create-home --home-dir /data segmenter && install -d -o 1000 -g 1000 /data
 COPY gunicorn.conf.py _wsgi.py model.py ./

@@ -12,9 +12,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 LS_VENV := .venv-label-studio
 # Byte code is written for what is imported, not for everything at installation (a minute less).
-# Pins of label-studio-ml are disregarded on purpose (requirements-base.txt), so pip need not warn of them.
+# Pins of others are disregarded on purpose (requirements-base.txt), so pip need not warn of them.
 export PYTHONDONTWRITEBYTECODE :=
 PIP_INSTALL := -m pip install --disable-pip-version-check --no-compile --no-warn-conflicts
+# After each installation: it would bring back what the pins ask for.
+INSTALL_BASE = $(BIN)/python $(PIP_INSTALL) --quiet --no-deps -r requirements-base.txt
 TORCH := $(shell sed -n 's/^\(torch==[^ ;]*\).*/\1/p' requirements.txt)
 # pip's hundreds of lines become one a package; its errors and warnings pass.
 BRIEFLY := | awk '/^Collecting /{print "  " $$2; fflush()} /^Installing collected/{print "  installing " NF-3 " packages ..."; fflush()}'
@@ -63,18 +65,20 @@ $(VENV)/.serve: requirements-base.txt requirements.txt | $(BIN)/python
 	@$(BIN)/python $(PIP_INSTALL) --retries 1 --timeout 15 --no-deps --index-url $(TORCH_INDEX) $(TORCH) || \
 	  echo "  not to be had there: it comes from the ordinary index, with CUDA, which takes longer"
 	@echo "- the rest"
-	@$(BIN)/python $(PIP_INSTALL) --quiet --no-deps -r requirements-base.txt
 	@set -o pipefail; $(BIN)/python $(PIP_INSTALL) -r requirements.txt $(BRIEFLY)
+	@$(INSTALL_BASE)
 	@touch $@
 
 $(VENV)/.test: requirements-test.txt $(VENV)/.serve
 	@echo "Adding the tools for tests to $(VENV):"
 	@set -o pipefail; $(BIN)/python $(PIP_INSTALL) -r requirements-test.txt $(BRIEFLY)
+	@$(INSTALL_BASE)
 	@touch $@
 
 $(VENV)/.e2e: requirements-e2e.txt $(VENV)/.test
 	@echo "Adding the browser driver to $(VENV):"
 	@set -o pipefail; $(BIN)/python $(PIP_INSTALL) -r requirements-e2e.txt $(BRIEFLY)
+	@$(INSTALL_BASE)
 	@touch $@
 
 $(LS_VENV)/.installed: requirements-label-studio.txt | $(LS_VENV)/bin/python

@@ -6,10 +6,12 @@ import ast
 import re
 import sys
 from collections.abc import Iterator
-from importlib.metadata import packages_distributions
+from importlib.metadata import packages_distributions, version
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.version import Version
 
 from backend.cli import main
 from backend.settings import Settings
@@ -61,6 +63,12 @@ def test_every_library_that_the_product_imports_is_required() -> None:
 @pytest.mark.parametrize("file", sorted(path.name for path in ROOT.glob("requirements*.txt")))
 def test_every_requirement_is_pinned(file: str) -> None:
     assert [line for line in requirements(file) if not re.match(r"[\w.-]+==[\w.]+(\s*;|\s*#|\s*$)", line)] == []
+
+
+@pytest.mark.parametrize("line", requirements("requirements-base.txt"))
+def test_what_others_pin_to_a_vulnerable_release_is_installed_as_we_pin_it(line: str) -> None:
+    (pinned,) = Requirement(line).specifier
+    assert Version(version(Requirement(line).name)) >= Version(pinned.version)
 
 
 @pytest.mark.parametrize("file", [file for file in PRODUCT if "segmenter" in file.parts], ids=lambda file: file.name)
