@@ -10,6 +10,7 @@ Both come out alike: a base class with 2.x's contract (`__init__(project_id, lab
 from __future__ import annotations
 
 import logging
+import os
 import uuid
 from abc import abstractmethod
 from functools import cached_property
@@ -17,6 +18,9 @@ from typing import Any
 
 from flask import Flask, Response, jsonify
 from label_studio_sdk.label_interface.interface import LabelInterface
+
+if os.environ.get("MODEL_DIR") == "":
+    del os.environ["MODEL_DIR"]  # 2.x opens a cache there as it is imported, and would stumble over an empty name
 
 try:
     from label_studio_ml import api

@@ -47,7 +47,7 @@ def test_health_and_versions_answer_label_studio(server: Server) -> None:
 
 def test_unknown_pages_and_retired_routes_say_so(server: Server) -> None:
     assert server.http.get("/nothing").status_code == 404
-    assert server.http.post("/train", json={}).status_code == 410
+    assert server.http.post("/train", json={}).status_code in (404, 410)  # 2.x of the SDK no longer has the route
 
 
 def test_basic_auth_guards_everything_but_health(studio: StandIn, tmp_path: Any) -> None:
