@@ -7,6 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
+import torch
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -48,6 +49,9 @@ class Settings(BaseSettings):
     training_effort: float = Field(
         default=1.0, gt=0, le=10, description="Factor on the steps of a training: 0.5 takes about half the time."
     )
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        default="auto", description="Where trainings run: `cuda` is a GPU, `auto` takes one where there is one."
+    )
     request_timeout: float = Field(
         default=20.0, gt=0, description="Seconds without an answer after which a download or a Label Studio call fails."
     )
@@ -77,6 +81,15 @@ class Settings(BaseSettings):
             raise ValueError("BASIC_AUTH_USER and BASIC_AUTH_PASS go together: set both, or neither")
         return self
 
+    @model_validator(mode="after")
+    def _a_gpu_where_one_is_asked_for(self) -> Settings:
+        if self.device == "cuda" and not torch.cuda.is_available():
+            raise ValueError(
+                f"DEVICE is cuda, but torch {torch.__version__} finds no GPU: install a build for CUDA,"
+                " mend the driver, or set DEVICE=auto"
+            )
+        return self
+
     def training(self, seed: int | None = None) -> TrainingSettings:
         """How the engine is to train."""
         return TrainingSettings(
@@ -84,6 +97,7 @@ class Settings(BaseSettings):
             threads=self.training_threads,
             unlabeled=self.unlabeled,
             effort=self.training_effort,
+            device="cuda" if self.device != "cpu" and torch.cuda.is_available() else "cpu",
         )
 
     @property

@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 
 from backend.settings import SettingsError, read_settings
 
@@ -40,6 +41,7 @@ def test_both_names_of_label_studios_address_mean_the_same(monkeypatch: pytest.M
         ("START_TRAINING_EACH_N_UPDATES", "0", "START_TRAINING_EACH_N_UPDATES is '0'"),
         ("LOG_LEVEL", "loud", "LOG_LEVEL is 'LOUD'"),
         ("UNLABELED", "maybe", "UNLABELED is 'maybe'"),
+        ("DEVICE", "gpu", "DEVICE is 'gpu'"),
         ("BASIC_AUTH_USER", "anna", "BASIC_AUTH_USER and BASIC_AUTH_PASS go together"),
     ],
 )
@@ -50,6 +52,14 @@ def test_a_wrong_setting_is_named_with_its_value(
     with pytest.raises(SettingsError) as error:
         read_settings()
     assert said in str(error.value)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is here, so asking for one is no mistake")
+def test_a_gpu_that_is_not_there_is_a_mistake_only_when_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert read_settings().training().device == "cpu"
+    monkeypatch.setenv("DEVICE", "cuda")
+    with pytest.raises(SettingsError, match=r"DEVICE is cuda, but torch .* finds no GPU"):
+        read_settings()
 
 
 def test_secrets_are_never_printed(monkeypatch: pytest.MonkeyPatch) -> None:
