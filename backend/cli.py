@@ -16,6 +16,7 @@ import torch
 
 from backend.logs import configure_logging
 from backend.model_store import CONFIG_FILE
+from backend.models_cli import models
 from backend.settings import SettingsError, current_settings
 from segmenter.errors import LabelConfigError, RecordingError, SegmenterError
 from segmenter.labeling import Labeling, read_label_config
@@ -40,6 +41,9 @@ def main() -> None:
         configure_logging(current_settings())
     except SettingsError as error:
         raise click.ClickException(str(error)) from error
+
+
+main.add_command(models)
 
 
 @main.command()

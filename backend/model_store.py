@@ -1,12 +1,14 @@
 """Versioned models on disk: a version is a folder that is complete or absent, `current` a file replaced by rename.
 
-<MODEL_DIR>/projects/<id>/current           the name of the version that serves
-<MODEL_DIR>/projects/<id>/<version>/        model.safetensors, model.json, report.json, label_config.xml
+<MODEL_DIR>/projects/<id>/current           the name of the version that serves, and "pinned" where newer ones must not
+<MODEL_DIR>/projects/<id>/<version>/        model.safetensors, model.json, report.json, label_config.xml, checksums
 <MODEL_DIR>/projects/<id>/<version>.damaged a version that could not be loaded, moved aside
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
 import os
 import re
@@ -17,14 +19,17 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 from segmenter.errors import ModelError
-from segmenter.model import Model
+from segmenter.model import REPORT_FILE, Model
 
 logger = logging.getLogger(__name__)
 
 _VERSION = re.compile(r"v(\d{1,9})-\d{8}T\d{6}")  # its number in the project, when it was published (UTC)
 CONFIG_FILE = "label_config.xml"
+CHECKSUMS_FILE = "SHA256SUMS"  # as `sha256sum -c` reads it
+_PINNED = "pinned"
 _LOADED_MODELS = 32  # at most so many stay in memory: some 100 kB each
 
 
@@ -34,6 +39,10 @@ class StoredModel:
 
     version: str
     model: Model
+
+
+class VersionError(Exception):
+    """A version cannot be used or deleted as asked; the message says why and which ones there are."""
 
 
 class ModelStore:
@@ -51,11 +60,11 @@ class ModelStore:
 
     def current_version(self, project: int) -> str | None:
         """The version that serves, None for an untrained project. One small read: cheap enough for every request."""
-        try:
-            version = (self.project_folder(project) / "current").read_text().strip()
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-        return version if _VERSION.fullmatch(version) else None
+        return self._current(project)[0]
+
+    def is_pinned(self, project: int) -> bool:
+        """Whether an operator chose the version that serves, so that newer ones are stored but do not serve."""
+        return self._current(project)[1]
 
     def versions(self, project: int) -> list[str]:
         """All whole versions of a project, oldest first."""
@@ -64,8 +73,53 @@ class ModelStore:
             return []
         return sorted((path.name for path in folder.iterdir() if _VERSION.fullmatch(path.name)), key=_number)
 
+    def projects(self) -> list[int]:
+        """All projects that have a folder here."""
+        if not self._folder.is_dir():
+            return []
+        return sorted(int(path.name) for path in self._folder.iterdir() if path.name.isascii() and path.name.isdigit())
+
+    def version_folder(self, project: int, version: str) -> Path:
+        """Where a version lies; raises VersionError when there is no such version."""
+        versions = self.versions(project)
+        if version not in versions:
+            there = f"it has {', '.join(versions)}" if versions else "it has none yet: annotate and train first"
+            raise VersionError(f"project {project} has no version {version!r}; {there}")
+        return self.project_folder(project) / version
+
+    def reports(self, project: int, version: str) -> list[dict[str, Any]]:
+        """The training reports of a version, one a control; raises VersionError, or ModelError for a damaged one."""
+        path = self.version_folder(project, version) / REPORT_FILE
+        try:
+            return list(json.loads(path.read_text("utf-8")))
+        except (FileNotFoundError, ValueError) as error:
+            raise ModelError(f"The report {path} cannot be read ({error}): use another version.") from error
+
+    def use(self, project: int, version: str) -> None:
+        """Pin a version: it serves until another is pinned or `unpin`; raises VersionError, ModelError or OSError."""
+        _load(self.version_folder(project, version))
+        self._point_to(project, version, pinned=True)
+
+    def unpin(self, project: int) -> str:
+        """Let the newest version serve, and those to come; returns it; raises VersionError when there is none."""
+        versions = self.versions(project)
+        if not versions:
+            raise VersionError(f"project {project} has no version yet: annotate and train first")
+        self._point_to(project, versions[-1])
+        return versions[-1]
+
+    def delete(self, project: int, version: str) -> None:
+        """Remove a version that does not serve; raises VersionError for the one that does."""
+        folder = self.version_folder(project, version)
+        if version == self.current_version(project):
+            raise VersionError(f"version {version} of project {project} serves: let another serve before deleting it")
+        shutil.rmtree(folder)
+
     def publish(self, project: int, model: Model, label_config: str) -> str:
-        """Store a model as a new version and let it serve; returns the version; raises OSError, nothing changed."""
+        """Store a model as a new version and, unless another is pinned, let it serve.
+
+        Returns the version; raises OSError, nothing changed.
+        """
         folder = self.project_folder(project)
         folder.mkdir(parents=True, exist_ok=True)
         taken = [_number(path.name) for path in folder.iterdir() if _VERSION.match(path.name)]  # damaged ones included
@@ -75,6 +129,7 @@ class ModelStore:
             unfinished.mkdir()
             model.save(unfinished)
             (unfinished / CONFIG_FILE).write_text(label_config, "utf-8")
+            (unfinished / CHECKSUMS_FILE).write_text(_checksums(unfinished))
             for path in unfinished.iterdir():
                 _flush(path)
             _flush(unfinished)
@@ -82,7 +137,8 @@ class ModelStore:
         except BaseException:
             shutil.rmtree(unfinished, ignore_errors=True)
             raise
-        self._point_to(project, version)
+        if not self.is_pinned(project):
+            self._point_to(project, version)
         self._remove_old(project)
         return version
 
@@ -98,7 +154,7 @@ class ModelStore:
                     self._loaded.move_to_end(project)
                     return loaded
             try:
-                stored = StoredModel(version, Model.load(self.project_folder(project) / version))
+                stored = StoredModel(version, _load(self.project_folder(project) / version))
             except ModelError as error:
                 if self.current_version(project) == version:
                     self._set_aside(project, version, error)
@@ -106,6 +162,15 @@ class ModelStore:
             self._remember(project, stored)
             return stored
         return None
+
+    def _current(self, project: int) -> tuple[str | None, bool]:
+        try:
+            words = (self.project_folder(project) / "current").read_text().split()
+        except (FileNotFoundError, NotADirectoryError):
+            return None, False
+        if not words or not _VERSION.fullmatch(words[0]):
+            return None, False
+        return words[0], _PINNED in words[1:]
 
     def _remember(self, project: int, stored: StoredModel) -> None:
         with self._lock:
@@ -126,11 +191,11 @@ class ModelStore:
         if (folder / version).is_dir():
             (folder / version).replace(folder / f"{version}.damaged")
 
-    def _point_to(self, project: int, version: str) -> None:
+    def _point_to(self, project: int, version: str, pinned: bool = False) -> None:
         current = self.project_folder(project) / "current"
         written = current.with_name(f".current-{secrets.token_hex(3)}")
         try:
-            written.write_text(version)
+            written.write_text(f"{version} {_PINNED}" if pinned else version)
             _flush(written)
             written.replace(current)
         except BaseException:
@@ -140,10 +205,29 @@ class ModelStore:
 
     def _remove_old(self, project: int) -> None:
         folder = self.project_folder(project)
+        serving = self.current_version(project)
         for version in self.versions(project)[: -self._keep]:
+            if version == serving:
+                continue
             shutil.rmtree(folder / version, ignore_errors=True)
         for leftover in folder.glob(".v*"):  # of a trainer that was killed while it wrote
             shutil.rmtree(leftover, ignore_errors=True)
+
+
+def _load(folder: Path) -> Model:
+    """A version's model; raises ModelError when any of its files is not what was published."""
+    try:
+        published = (folder / CHECKSUMS_FILE).read_text()
+        if published != _checksums(folder):
+            raise ModelError(f"The files in {folder} are not what {CHECKSUMS_FILE} says: use an older version.")
+    except FileNotFoundError:
+        pass  # Model.load says which file is missing; the checksums alone are no loss
+    return Model.load(folder)
+
+
+def _checksums(folder: Path) -> str:
+    files = sorted(path for path in folder.iterdir() if path.name != CHECKSUMS_FILE)
+    return "".join(f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n" for path in files)
 
 
 def _number(version: str) -> int:

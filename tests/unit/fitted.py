@@ -44,5 +44,5 @@ def untrained(seed: int = 0, stride: int = 2, members: int = 1, switch_cost: flo
         networks,
         Decoding(switch_cost),
         1.0,
-        {"rows": {"Walk": 3}},
+        {"rows": {"Walk": 3}, "recordings": [{"task": "1", "rows": 3}], "held_out": None},
     )

@@ -1,12 +1,19 @@
 from __future__ import annotations
 
+import functools
+import json
 import logging
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
-from backend.model_store import ModelStore
+from backend.cli import main
+from backend.model_store import ModelStore, VersionError
+from backend.settings import current_settings
 from segmenter.model import Model
 from tests.unit.fitted import untrained
 
@@ -21,6 +28,14 @@ def store(tmp_path: Path) -> ModelStore:
 @pytest.fixture(scope="module")
 def model() -> Model:
     return Model((untrained(),))
+
+
+@contextmanager
+def fresh_settings() -> Iterator[None]:
+    """The settings are read anew, before and after."""
+    current_settings.cache_clear()
+    yield
+    current_settings.cache_clear()
 
 
 def test_a_project_without_a_model_is_untrained(store: ModelStore) -> None:
@@ -87,7 +102,7 @@ def test_what_a_killed_trainer_left_half_written_never_serves_and_is_removed(
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "model.json", "report.json"])
-@pytest.mark.parametrize("damage", ["truncated", "removed", "rubbish"])
+@pytest.mark.parametrize("damage", ["truncated", "removed", "rubbish", "one bit turned"])
 def test_a_damaged_version_is_set_aside_not_deleted(
     store: ModelStore, model: Model, tmp_path: Path, name: str, damage: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -96,7 +111,9 @@ def test_a_damaged_version_is_set_aside_not_deleted(
     if damage == "removed":
         path.unlink()
     else:
-        path.write_bytes(path.read_bytes()[:-20] if damage == "truncated" else b"rubbish")
+        whole = path.read_bytes()
+        turned = whole[:-3] + bytes([whole[-3] ^ 1]) + whole[-2:]
+        path.write_bytes({"truncated": whole[:-20], "rubbish": b"rubbish", "one bit turned": turned}[damage])
     reader = ModelStore(tmp_path)
     with caplog.at_level(logging.ERROR):
         stored = reader.load(7)
@@ -121,13 +138,62 @@ def test_a_model_that_cannot_be_opened_for_a_while_is_not_taken_for_damaged(
     version = store.publish(7, model, CONFIG)
     reader = ModelStore(tmp_path)
 
-    def too_many(*_: object, **__: object) -> str:
-        raise OSError(24, "Too many open files")
+    read_text = Path.read_text
+
+    def too_many(path: Path, *arguments: str) -> str:
+        if path.name == "model.json":
+            raise OSError(24, "Too many open files")
+        return read_text(path, *arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "read_text", lambda path, *_: too_many() if path.name == "model.json" else version)
+        patch.setattr(Path, "read_text", too_many)
         with pytest.raises(OSError, match="Too many open files"):
             reader.load(7)
     stored = reader.load(7)
     assert stored is not None
     assert stored.version == version
+
+
+def test_a_version_an_operator_chose_serves_until_the_newest_may_again(store: ModelStore, model: Model) -> None:
+    first, _ = store.publish(7, model, CONFIG), store.publish(7, model, CONFIG)
+    store.use(7, first)
+    newest = [store.publish(7, model, CONFIG) for _ in range(4)][-1]
+    assert (store.current_version(7), store.is_pinned(7)) == (first, True)
+    stored = store.load(7)
+    assert stored is not None
+    assert stored.version == first  # kept, although it is older than the last three
+    assert store.unpin(7) == newest
+    assert (store.current_version(7), store.is_pinned(7)) == (newest, False)
+
+
+def test_a_version_that_serves_cannot_be_deleted_others_can(store: ModelStore, model: Model) -> None:
+    first, second = store.publish(7, model, CONFIG), store.publish(7, model, CONFIG)
+    with pytest.raises(VersionError, match=f"{second} of project 7 serves"):
+        store.delete(7, second)
+    store.delete(7, first)
+    assert store.versions(7) == [second]
+
+
+@pytest.mark.parametrize("name", ["v9-20200101T000000", "current", "..", "../8", ""])
+def test_only_versions_that_are_there_can_be_named(store: ModelStore, model: Model, name: str) -> None:
+    version = store.publish(7, model, CONFIG)
+    for action in (store.use, store.delete):
+        with pytest.raises(VersionError, match=f"it has {version}"):
+            action(7, name)
+
+
+def test_the_commands_of_an_operator(store: ModelStore, model: Model, tmp_path: Path) -> None:
+    first, second = store.publish(7, model, CONFIG), store.publish(7, model, CONFIG)
+    run = functools.partial(CliRunner().invoke, main, env={"MODEL_DIR": str(tmp_path)})
+    with fresh_settings():
+        assert first in (listed := run(["models", "list"]).output)
+        assert f"{second}  1           -         -          *" in listed
+        assert run(["models", "use", "--project", "7", first]).exit_code == 0
+        assert "* pinned" in run(["models", "list", "--project", "7"]).output
+        refused = run(["models", "delete", "--project", "7", first])
+        assert (refused.exit_code, "serves" in refused.output) == (1, True)
+        assert run(["models", "use", "--project", "7", "newest"]).exit_code == 0
+        assert run(["models", "delete", "--project", "7", first]).exit_code == 0
+        assert json.loads(run(["models", "show", "--project", "7", second]).output)["label_config"] == CONFIG
+        assert "has no version" in run(["models", "show", "--project", "7", "v1-20200101T000000"]).output
+    assert store.versions(7) == [second]
