@@ -13,7 +13,7 @@ from segmenter.labeling import Labeling
 from segmenter.model import FittedSegmenter, Model
 from segmenter.prediction import suggest
 from segmenter.recording import Recording, read_recording
-from segmenter.regions import annotated_regions, regions_to_targets, segments_to_result
+from segmenter.regions import annotated_regions, join_under_instants, regions_to_targets, segments_to_result
 from segmenter.training import Example, Progress, TrainingSettings, fit
 
 logger = logging.getLogger(__name__)
@@ -112,7 +112,8 @@ def predict(model: Model, labelings: Sequence[Labeling], task: Task, fetch: Fetc
             failures.append(str(error))
             continue
         suggestion = suggest(segmenter, recording, labeling)
-        result += segments_to_result(suggestion.segments, recording, labeling)
+        segments = join_under_instants(suggestion.segments, 2 * segmenter.decoding.instant_radius)
+        result += segments_to_result(segments, recording, labeling)
         scores.append(suggestion.score)
     failure = "; ".join(dict.fromkeys(failures)) if failures and not scores else None
     return Prediction(tuple(result), min(scores, default=0.0), failure)

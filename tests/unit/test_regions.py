@@ -19,6 +19,7 @@ from segmenter.regions import (
     Segment,
     State,
     annotated_regions,
+    join_under_instants,
     regions_to_targets,
     segments_to_result,
 )
@@ -356,6 +357,44 @@ def test_a_suggestion_has_the_form_of_an_annotation() -> None:
     }
     assert isinstance(identity, str)
     assert len(identity) == 10
+
+
+@pytest.mark.parametrize(
+    ("what", "segments", "joined"),
+    [
+        ("nothing at all", "", ""),
+        ("an instant in a region", "W0-3 p5 W7-9", "W0-9 p5"),
+        ("two instants in a region", "W0-3 p5 p8 W9-12", "W0-12 p5 p8"),
+        ("two regions side by side", "W0-3 W4-9", "W0-3 W4-9"),
+        ("two regions with background between them", "W0-3 W6-9", "W0-3 W6-9"),
+        ("an instant between two labels", "W0-3 p5 r7-9", "W0-3 p5 r7-9"),
+        ("an instant in background, far from the regions", "W0-3 p8 W11-14", "W0-3 p8 W11-14"),
+        ("an instant right after a region, far from the next", "W0-3 p5 W11-14", "W0-3 p5 W11-14"),
+        ("instants before and after a region", "p1 W2-5 p6", "p1 W2-5 p6"),
+        ("a region that goes on twice", "W0-3 p5 W7-9 p10 W11-14", "W0-14 p5 p10"),
+        ("two regions in a row, each with an instant", "W0-3 p4 W5-9 r10-12 p13 r14-16", "W0-9 p4 r10-16 p13"),
+    ],
+)
+def test_an_instant_does_not_part_the_region_it_lies_in(what: str, segments: str, joined: str) -> None:
+    labels = {"W": "Walk", "r": "r", "p": "Peak"}
+
+    def read(text: str) -> list[Segment]:
+        found = []
+        for word in text.split():
+            first, _, last = word[1:].partition("-")
+            found.append(Segment(int(first), int(last or first), State((labels[word[0]],), word[0] == "p"), 0.5))
+        return found
+
+    assert list(join_under_instants(read(segments), reach=2)) == read(joined)
+
+
+def test_the_score_of_joined_segments_is_the_average_over_their_rows() -> None:
+    parts = [
+        Segment(0, 2, State(WALK), 0.5),
+        Segment(3, 3, State(("Peak",), True), 1.0),
+        Segment(4, 4, State(WALK), 1.0),
+    ]
+    assert join_under_instants(parts, 2)[0] == Segment(0, 4, State(WALK), 0.625)
 
 
 STAMPED = [1592252672081.0, 1592252672181.0, 1592252673000.0]
