@@ -11,6 +11,12 @@ Each message is one sentence for the person who runs the backend: what was found
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from segmenter.pipeline import LeftOut
+
 
 class SegmenterError(Exception):
     """Anything that the engine refuses, with a sentence that says why."""
@@ -26,6 +32,10 @@ class RecordingError(SegmenterError):
 
 class NothingToLearn(SegmenterError):
     """The annotated tasks hold no usable labels: annotate a region, or see the reasons each task was left out for."""
+
+    def __init__(self, message: str, left_out: Sequence[LeftOut] = ()) -> None:
+        super().__init__(message)
+        self.left_out = tuple(left_out)
 
 
 class ModelError(SegmenterError):
