@@ -41,6 +41,7 @@ class LastSeen:
 
     def note_label_config(self, project: int, label_config: str) -> None:
         """The project has this config now."""
+        label_config = _storable(label_config)
 
         def note(notes: sqlite3.Connection) -> None:
             if _label_config(notes, project) != label_config:
@@ -57,7 +58,7 @@ class LastSeen:
 
         def note(notes: sqlite3.Connection) -> None:
             known = {failure["task"] for failure in _failures(notes, project)}
-            failed = [(project, task, reason, time.time()) for task, reason in outcomes if reason]
+            failed = [(project, task, _storable(reason), time.time()) for task, reason in outcomes if reason]
             if not failed and known.isdisjoint(task for task, _ in outcomes):
                 return  # as with nearly every request: nothing to write
             asked = [(project, task) for task, _ in outcomes]
@@ -84,6 +85,11 @@ class LastSeen:
             return otherwise
         self._lost = False
         return answer
+
+
+def _storable(text: str) -> str:
+    """Text without the halves of characters that JSON may hold and a database may not."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def _label_config(notes: sqlite3.Connection, project: int) -> str | None:

@@ -56,6 +56,13 @@ def test_the_last_twenty_are_kept(notes: LastSeen) -> None:
     assert [task for task, _ in told(notes, 7)] == list(range(500, 480, -1))
 
 
+def test_text_with_half_a_character_is_kept_without_it(notes: LastSeen) -> None:
+    notes.note_label_config(7, "<View>\ud800</View>")
+    notes.note_tasks(7, [(1, "no column '\udfff'")])
+    assert notes.label_config(7) == "<View>?</View>"
+    assert told(notes, 7) == [(1, "no column '?'")]
+
+
 @pytest.mark.parametrize("obstacle", ["a file where the folder should be", "a folder in its place", "another file"])
 def test_where_it_cannot_be_written_the_log_says_so_once(
     tmp_path: Path, obstacle: str, caplog: pytest.LogCaptureFixture
