@@ -15,6 +15,7 @@ from werkzeug.exceptions import HTTPException
 from backend.sdk import ModelBase
 from backend.service import service
 from backend.settings import Settings
+from segmenter.errors import NotXml
 
 logger = logging.getLogger(__name__)
 
@@ -62,10 +63,13 @@ def _status(project: str) -> Response:
 
 
 def _note_label_config() -> None:
+    """The status wants to know the project's label config; a request with one that is not XML is refused."""
     key = {"/predict": "label_config", "/setup": "schema"}.get(request.path)
-    if key and request.method == "POST":
-        body = request.get_json()
-        service().remember(int(body["project"]), body[key])
+    body = request.get_json() if key and request.method == "POST" else {}
+    if key and body.get(key):
+        problem = service().remember(int(body["project"]), body[key])
+        if isinstance(problem, NotXml):
+            abort(400, str(problem))
 
 
 def _check_credentials(settings: Settings) -> Response | None:

@@ -42,12 +42,13 @@ class Service:
         """The version that /setup and every prediction of the project give."""
         return self.store.current_version(project) or UNTRAINED
 
-    def remember(self, project: int, label_config: str) -> None:
-        """Take note of the label config that a request came with: the status compares the model with it."""
+    def remember(self, project: int, label_config: str) -> LabelConfigError | None:
+        """Take note of the label config that a request came with; returns why nothing is suggested for it, if so."""
         self.seen.note_label_config(project, label_config)
         _, problem = _labelings(label_config)
         if problem:
-            self._tell(project, [problem])
+            self._tell(project, [str(problem)])
+        return problem
 
     def event(self, project: int, event: str, payload: Mapping[str, Any]) -> int | None:
         """Take note of an event; returns the number of the training it asked for, None when it asked for none."""
@@ -108,7 +109,9 @@ class Service:
         if label_config is None:
             return None, []
         labelings, problem = _labelings(label_config)
-        return problem, misfits(stored.model, labelings) if stored and not problem else []
+        if problem:
+            return str(problem), []
+        return None, misfits(stored.model, labelings) if stored else []
 
     def _tell(self, project: int, reasons: Sequence[str]) -> None:
         """Tell the log what is wrong with a project's label config, once until it changes."""
@@ -121,7 +124,7 @@ class Service:
         self, project: int, stored: StoredModel, label_config: str, tasks: Sequence[Mapping[str, Any]]
     ) -> list[Prediction]:
         labelings, problem = _labelings(label_config)
-        self._tell(project, [problem] if problem else misfits(stored.model, labelings))
+        self._tell(project, [str(problem)] if problem else misfits(stored.model, labelings))
         if not pairs(stored.model, labelings):
             return []
         with ThreadPoolExecutor(min(_READ_AT_ONCE, max(1, len(tasks)))) as pool:
@@ -157,13 +160,13 @@ def service() -> Service:
 
 
 @lru_cache(maxsize=64)
-def _labelings(label_config: str) -> tuple[tuple[Labeling, ...], str | None]:
+def _labelings(label_config: str) -> tuple[tuple[Labeling, ...], LabelConfigError | None]:
     """The pairs of a label config, or why there are none."""
     try:
         labelings = read_label_config(label_config)
     except LabelConfigError as error:
-        return (), str(error)
-    return labelings, None if labelings else NO_PAIR
+        return (), error
+    return labelings, None if labelings else LabelConfigError(NO_PAIR)
 
 
 def _task_id(task: Mapping[str, Any]) -> int | None:

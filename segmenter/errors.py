@@ -2,6 +2,7 @@
 
     SegmenterError
       LabelConfigError    the label config cannot be understood
+        NotXml            it is no XML, or more than that
       RecordingError      a task's recording cannot be read
       NothingToLearn      there are no usable labels to train from
       ModelError          a saved model is damaged or of another kind
@@ -24,6 +25,10 @@ class SegmenterError(Exception):
 
 class LabelConfigError(SegmenterError):
     """The label config is not XML, or a time series in it cannot be understood: mend the labeling interface."""
+
+
+class NotXml(LabelConfigError):
+    """The label config is not XML, or defines entities: no labeling interface of Label Studio's is like that."""
 
 
 class RecordingError(SegmenterError):

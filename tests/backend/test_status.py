@@ -37,9 +37,9 @@ def test_a_config_without_a_pair_is_told_whichever_request_brings_it(
     project += 10 * ["setup", "predict", "event"].index(told_by)
     studio.add_project(project, config)
     if told_by == "setup":
-        assert server.setup(project) == "untrained"
+        server.http.post("/setup", json={"project": project, "schema": config})
     elif told_by == "predict":
-        assert server.predict(project) == []
+        server.http.post("/predict", json={"project": project, "label_config": config, "tasks": []})
     else:
         server.event("PROJECT_UPDATED", project)
     assert problem in server.status(project)["config_problem"]

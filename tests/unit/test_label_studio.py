@@ -141,7 +141,16 @@ def test_a_redirect_to_another_host_does_not_take_the_key_along(
 @pytest.mark.parametrize(
     "address",
     [
-        *("", "file:///etc/passwd", "/etc/../..", "ftp://host/a.csv", "a.csv", "//host/a.csv", "http://", "http://[bad"),
+        *(
+            "",
+            "file:///etc/passwd",
+            "/etc/../..",
+            "ftp://host/a.csv",
+            "a.csv",
+            "//host/a.csv",
+            "http://",
+            "http://[bad",
+        ),
         *("time,a\n0,1\n1,2\n" * 100, "data:text/csv,a", "http://\ud800/", "s3://bucket/\ud800", "/data/\ud800.csv"),
         *("http://" + "a" * 300 + "/", "http://host:99999999/", "http://a b/", "http://a\nb/", "http://\0/"),
     ],
