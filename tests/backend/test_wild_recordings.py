@@ -157,6 +157,7 @@ HARMLESS: dict[str, str | bytes] = {
 
 # Faults that cost something: what is left suffices for most segments.
 BRIDGED: dict[str, bytes] = {
+    "one empty cell in a segment": changed(sensorone={SPANS[1][1] + 10: ""}),
     "empty cells": changed(sensorone=dict.fromkeys(range(0, 240, 7), "")),
     "NaN, NA and null": changed(sensorone={row: ("nan", "NA", "null")[row % 3] for row in range(0, 240, 7)}),
     "infinities": changed(sensorone={row: ("inf", "-Infinity", "1e999")[row % 3] for row in range(0, 240, 7)}),

@@ -13,6 +13,7 @@ from segmenter import training
 from segmenter.errors import LabelConfigError, NothingToLearn, RecordingError
 from segmenter.labeling import Labeling
 from segmenter.model import Model
+from segmenter.optimization import lay_out
 from segmenter.pipeline import Learned, LeftOut, Task, learn, misfits, predict
 from segmenter.training import Progress, TrainingSettings
 from tests.recordings import activity, regions
@@ -161,3 +162,37 @@ def test_of_two_time_series_of_a_task_the_one_that_can_be_read_is_suggested() ->
     none = predict(model, (one, other), Task(1, {"csv_url": "gone", "second": "gone"}), files)
     assert (none.read, none.failure, none.result) == (False, "gone is not there", ())
     assert files.asked == {"good": 1, "gone": 2}
+
+
+def test_nothing_in_an_annotation_kills_the_training() -> None:
+    good = regions(activity(0)[1])
+    odd: list[Any] = [
+        None,
+        "text",
+        {"type": "relation", "from_id": "r0", "to_id": "r1", "direction": "right"},
+        {**good[0], "value": {**good[0]["value"], "timeserieslabels": []}},
+        {**good[0], "value": None},
+        {**good[0], "from_name": "foreign"},
+        {**good[0], "type": "choices", "value": {"choices": ["Sure"]}},
+    ]
+    tasks = [task(0, [*odd, *good, *odd]), task(1, None), Task(2, {}, ({"id": 2},))]
+    found = learned((LABELING,), tasks, Files(RECORDINGS))
+    assert [example["task"] for example in found.model.segmenters[0].report["recordings"]] == ["0"]
+    assert [left.task for left in found.left_out] == [2]
+
+
+def test_a_skipped_annotation_teaches_nothing_and_an_empty_one_that_there_is_nothing() -> None:
+    spans = regions(activity(0)[1])
+    skipped = Task(1, {"csv_url": "1"}, ({"id": 1, "result": spans, "was_cancelled": True},))
+    report = learned((LABELING,), [task(0, spans), skipped, task(2, [])], Files(RECORDINGS)).model.segmenters[0].report
+    assert [example["task"] for example in report["recordings"]] == ["0", "2"]
+    assert report["rows"]["background"] > 240
+
+
+def test_windows_never_run_across_recordings() -> None:
+    lengths = [1, 2, 7, 30, 31, 200]
+    layout = lay_out([np.full((rows, 1), number, np.float32) for number, rows in enumerate(lengths)], window=32)
+    rows = layout.with_targets([np.ones(length, np.int64) for length in lengths])
+    windows = [rows.features[start : start + rows.window] for start in rows.starts.tolist()]
+    assert all(len(window) == 32 and len(window.unique()) == 1 for window in windows)
+    assert {int(window[0]) for window in windows} == set(range(len(lengths)))
