@@ -26,6 +26,11 @@ def test_tasks_that_are_no_list_of_tasks_are_refused(server: Server, tasks: Any)
     assert (answer.status_code, answer.json()) == (400, {"error": "expected `tasks` to be a list of tasks"})
 
 
+def test_a_request_without_tasks_is_refused(server: Server) -> None:
+    answer = server.http.post("/predict", json={"project": "1.1", "label_config": CONFIG})
+    assert (answer.status_code, answer.json()) == (400, {"error": "expected `tasks` to be a list of tasks"})
+
+
 @pytest.mark.parametrize(
     "data", [None, [], "x", {}, {"csv_url": None}, {"csv_url": 7}, {"csv_url": "file:///etc/passwd"}]
 )

@@ -71,7 +71,7 @@ def recordings(draw: st.DrawFn) -> Recording:
         times = draw(st.lists(st.floats(-1e12, 1e12), min_size=1, max_size=40))
         axis = TimeAxis("t")
     else:
-        step = draw(st.sampled_from([1, FORMATS[kind]]))  # 1: closer than the format may tell apart
+        step = FORMATS[kind]
         times = [time // step * float(step) for time in draw(st.lists(moments, min_size=1, max_size=40))]
         axis = TimeAxis("t", kind)
     again = [] if kind.startswith("index") else draw(st.lists(st.sampled_from(times), max_size=9))
