@@ -103,19 +103,20 @@ class Studio:
             ours = _origin(url) == _origin(self._host)
         except ValueError as error:
             raise RecordingError(f"{address[:80]!r} in the task's data is not an address ({error}); mend it") from error
+        shown = _shown(address)
         try:
             headers = {"Authorization": self._authorization()} if ours else {}
             with self._downloads.stream("GET", url, headers=headers) as response:
                 if response.status_code != httpx.codes.OK:
-                    raise RecordingError(_refusal(address, response.status_code, ours))
-                return self._body(address, response)
+                    raise RecordingError(_refusal(shown, response.status_code, ours))
+                return self._body(shown, response)
         except httpx.TimeoutException:
             raise RecordingError(
-                f"{address} did not answer within {self._timeout:g} s (REQUEST_TIMEOUT); check that it is reachable"
+                f"{shown} did not answer within {self._timeout:g} s (REQUEST_TIMEOUT); check that it is reachable"
             ) from None
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
+        except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:  # the last for a host that cannot be
             raise RecordingError(
-                f"{address} cannot be downloaded: {error}; check that the backend can reach it"
+                f"{shown} cannot be downloaded: {error}; check that the backend can reach it"
             ) from None
 
     def close(self) -> None:
@@ -140,7 +141,7 @@ class Studio:
         if parts.scheme in _CLOUD_SCHEMES:
             if task is None:
                 raise RecordingError(
-                    f"{address} lies in a cloud storage, which Label Studio opens only for a stored task"
+                    f"{_shown(address)} lies in a cloud storage, which Label Studio opens only for a stored task"
                 )
             uri = base64.urlsafe_b64encode(address.encode()).decode()
             return f"{self._host}/tasks/{task}/resolve/?fileuri={uri}"
@@ -208,6 +209,12 @@ def _refusal(address: str, status: int, ours: bool) -> str:
             " (files under /data/local-files/ and cloud addresses need a storage of the project that covers them)"
         )
     return f"{address} cannot be downloaded: expected 200, the server answered {status}; {advice}"
+
+
+def _shown(address: str) -> str:
+    """An address for a sentence: on one line, and not of any length."""
+    text = "".join(char if char.isprintable() else "?" for char in address[:201])
+    return text if len(text) <= 200 else text[:199] + "…"
 
 
 def _origin(url: str) -> tuple[str, str | None, int | None]:

@@ -15,6 +15,7 @@ from werkzeug.exceptions import HTTPException
 from backend.sdk import ModelBase
 from backend.service import service
 from backend.settings import Settings
+from segmenter.errors import NotXml
 
 logger = logging.getLogger(__name__)
 
@@ -26,13 +27,14 @@ def add_routes(app: Flask, model_class: type[ModelBase], settings: Settings) -> 
     """Put our routes and checks onto the SDK's app."""
     app.before_request(lambda: _check_credentials(settings))
     app.before_request(_check_body)
+    app.before_request(_note_label_config)
     app.register_error_handler(HTTPException, _in_one_sentence)
     # Neither generation's own /webhook can answer Label Studio's real events: lists, ids only, no payload at all.
     app.view_functions["webhook"] = lambda: _webhook(model_class)
     app.view_functions["_train"] = lambda: _no_longer("/train", "Label Studio posts START_TRAINING to /webhook")
     app.view_functions["_is_training"] = lambda: _no_longer("/is_training", "ask /projects/<id>/status")
     app.add_url_rule("/versions", "versions_of_all", lambda: jsonify({"versions": []}), methods=["GET"])
-    app.add_url_rule("/projects/<int:project>/status", "status", lambda project: jsonify(service().status(project)))
+    app.add_url_rule("/projects/<project>/status", "status", _status)
 
 
 def _webhook(model_class: type[ModelBase]) -> tuple[Response, int]:
@@ -51,6 +53,23 @@ def _webhook(model_class: type[ModelBase]) -> tuple[Response, int]:
     if asked is None:
         return jsonify({"status": "ok"}), 200
     return jsonify({"status": "ok", "job": f"{number}-{asked}"}), 201
+
+
+def _status(project: str) -> Response:
+    number = _project_number(project)
+    if number is None:
+        abort(404, f"expected a project's id, like 12, in the address, found {project[:40]!r}")
+    return jsonify(service().status(number))
+
+
+def _note_label_config() -> None:
+    """The status wants to know the project's label config; a request with one that is not XML is refused."""
+    key = {"/predict": "label_config", "/setup": "schema"}.get(request.path)
+    body = request.get_json() if key and request.method == "POST" else {}
+    if key and body.get(key):
+        problem = service().remember(int(body["project"]), body[key])
+        if isinstance(problem, NotXml):
+            abort(400, str(problem))
 
 
 def _check_credentials(settings: Settings) -> Response | None:

@@ -10,12 +10,13 @@ from functools import lru_cache
 from typing import Any
 
 from backend.label_studio import LabelStudioError, Studio
+from backend.last_seen import LastSeen
 from backend.model_store import ModelStore, StoredModel
 from backend.settings import Settings, current_settings
 from backend.training_jobs import TrainingJobs
 from segmenter.errors import LabelConfigError
 from segmenter.labeling import Labeling, read_label_config
-from segmenter.pipeline import Prediction, Task, misfits, pairs, predict
+from segmenter.pipeline import NO_PAIR, Prediction, Task, misfits, pairs, predict
 
 logger = logging.getLogger(__name__)
 
@@ -34,13 +35,26 @@ class Service:
         self.store = ModelStore(settings.model_dir, settings.keep_versions)
         self.jobs = TrainingJobs(settings.model_dir)
         self.studio = Studio(settings)
+        self.seen = LastSeen(settings.model_dir)
+        self._told: dict[int, tuple[str, ...]] = {}  # what the log was last told of each project's label config
 
     def version(self, project: int) -> str:
         """The version that /setup and every prediction of the project give."""
         return self.store.current_version(project) or UNTRAINED
 
+    def remember(self, project: int, label_config: str) -> LabelConfigError | None:
+        """Take note of the label config that a request came with; returns why nothing is suggested for it, if so."""
+        self.seen.note_label_config(project, label_config)
+        _, problem = _labelings(label_config)
+        if problem:
+            self._tell(project, [str(problem)])
+        return problem
+
     def event(self, project: int, event: str, payload: Mapping[str, Any]) -> int | None:
         """Take note of an event; returns the number of the training it asked for, None when it asked for none."""
+        row = payload.get("project")
+        if isinstance(row, Mapping) and isinstance(label_config := row.get("label_config"), str) and label_config:
+            self.remember(project, label_config)
         if event == "START_TRAINING":
             every = 0
         elif event in COUNTED_EVENTS or (event == "TASKS_CREATED" and _brings_annotations(payload)):
@@ -62,10 +76,10 @@ class Service:
         began = time.monotonic()
         stored = self.store.load(project)
         predictions = self._predictions(project, stored, label_config, tasks) if stored else []
-        if stored is None or all(prediction.failure for prediction in predictions):
+        if stored is None or not any(prediction.read for prediction in predictions):
             return [{"result": [], "score": 0.0} for _ in tasks] if interactive else []
         logger.info("project %d: %d of %d tasks suggested by %s in %.0f ms", project,
-                    sum(not prediction.failure for prediction in predictions), len(tasks), stored.version,
+                    sum(prediction.read for prediction in predictions), len(tasks), stored.version,
                     1000 * (time.monotonic() - began))  # fmt: skip
         return [
             {"result": list(prediction.result), "score": prediction.score, "model_version": stored.version}
@@ -73,43 +87,70 @@ class Service:
         ]
 
     def status(self, project: int) -> dict[str, Any]:
-        """The state of a project's trainings and the version that serves."""
+        """The state of a project's trainings, the version that serves, and all that keeps suggestions from coming."""
         version = self.store.current_version(project)
         status = self.jobs.status(project)
         if version and status["state"] == "untrained":
             status["state"] = "ready"
-        return {"project": project, "version": version, "versions": self.store.versions(project), **status}
+        problem, reasons = self._misfits(project)
+        return {
+            "project": project,
+            "version": version,
+            "versions": self.store.versions(project),
+            **status,
+            "config_problem": problem,
+            "misfits": reasons,
+            "failures": self.seen.failures(project),
+        }
+
+    def _misfits(self, project: int) -> tuple[str | None, list[str]]:
+        """Why nothing can be suggested for the project's label config, or what of it not by the model that serves."""
+        label_config, stored = self.seen.label_config(project), self.store.load(project)
+        if label_config is None:
+            return None, []
+        labelings, problem = _labelings(label_config)
+        if problem:
+            return str(problem), []
+        return None, misfits(stored.model, labelings) if stored else []
+
+    def _tell(self, project: int, reasons: Sequence[str]) -> None:
+        """Tell the log what is wrong with a project's label config, once until it changes."""
+        if self._told.get(project, ()) != tuple(reasons):
+            self._told[project] = tuple(reasons)
+            for reason in reasons:
+                logger.warning("project %d: %s", project, reason)
 
     def _predictions(
         self, project: int, stored: StoredModel, label_config: str, tasks: Sequence[Mapping[str, Any]]
     ) -> list[Prediction]:
-        try:
-            labelings = _labelings(label_config)
-        except LabelConfigError as error:
-            logger.warning("project %d: no suggestions: %s", project, error)
-            return []
-        for reason in misfits(stored.model, labelings):
-            logger.warning("project %d: %s", project, reason)
+        labelings, problem = _labelings(label_config)
+        self._tell(project, [str(problem)] if problem else misfits(stored.model, labelings))
         if not pairs(stored.model, labelings):
             return []
-
-        def predict_one(task: Mapping[str, Any]) -> Prediction:
-            prediction = self._predict(stored, labelings, task)
-            if prediction.failure:
-                logger.warning("project %d, task %s: no suggestions: %s", project, task.get("id"), prediction.failure)
-            return prediction
-
         with ThreadPoolExecutor(min(_READ_AT_ONCE, max(1, len(tasks)))) as pool:
-            return list(pool.map(predict_one, tasks))
+            predictions = list(pool.map(lambda task: self._predict(stored, labelings, task), tasks))
+        outcomes = [(_task_id(task), found.failure) for task, found in zip(tasks, predictions, strict=True)]
+        for number, failure in outcomes:
+            if failure:
+                logger.warning("project %d, task %s: no suggestions: %s", project, number, failure)
+        self.seen.note_tasks(project, outcomes)
+        return predictions
 
     def _predict(self, stored: StoredModel, labelings: Sequence[Labeling], task: Mapping[str, Any]) -> Prediction:
-        data = task.get("data")
+        data, number = task.get("data"), _task_id(task)
         if not isinstance(data, Mapping):
-            return Prediction((), 0.0, f"expected an object under `data` in the task, found {type(data).__name__}")
-        try:
-            return predict(stored.model, labelings, Task(task.get("id"), data), self.studio.fetch)
-        except LabelStudioError as error:
-            return Prediction((), 0.0, str(error))
+            failure = f"expected an object under `data` in the task, found {type(data).__name__}"
+        else:
+            try:
+                return predict(stored.model, labelings, Task(number, data), self.studio.fetch)
+            except LabelStudioError as error:
+                failure = str(error)
+            except (
+                Exception
+            ) as error:  # a bug: the other tasks of the request are answered, the log has the whole of it
+                logger.exception("task %s", number)
+                failure = f"{type(error).__name__}: {error}; the log has the details"
+        return Prediction((), 0.0, failure, read=False)
 
 
 @lru_cache(maxsize=1)
@@ -119,8 +160,19 @@ def service() -> Service:
 
 
 @lru_cache(maxsize=64)
-def _labelings(label_config: str) -> tuple[Labeling, ...]:
-    return read_label_config(label_config)
+def _labelings(label_config: str) -> tuple[tuple[Labeling, ...], LabelConfigError | None]:
+    """The pairs of a label config, or why there are none."""
+    try:
+        labelings = read_label_config(label_config)
+    except LabelConfigError as error:
+        return (), error
+    return labelings, None if labelings else LabelConfigError(NO_PAIR)
+
+
+def _task_id(task: Mapping[str, Any]) -> int | None:
+    """A task's id in Label Studio. From a request anything may come, and an id ends up in addresses."""
+    number = task.get("id")
+    return number if isinstance(number, int) and not isinstance(number, bool) and 0 <= number < 2**63 else None
 
 
 def _brings_annotations(payload: Mapping[str, Any]) -> bool:

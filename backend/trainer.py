@@ -24,7 +24,7 @@ from backend.label_studio import LabelStudioError, Studio
 from backend.model_store import ModelStore
 from backend.settings import Settings
 from backend.training_jobs import Job, TrainingJobs
-from segmenter.errors import SegmenterError
+from segmenter.errors import NothingToLearn, SegmenterError
 from segmenter.labeling import read_label_config
 from segmenter.pipeline import Learned, learn
 from segmenter.training import Progress
@@ -110,7 +110,8 @@ class _Trainer:
             self._jobs.fail(job, str(error), passing=error.passing)
         except SegmenterError as error:
             logger.warning("project %d: training failed: %s", job.project, error)
-            self._jobs.fail(job, str(error))
+            left_out = error.left_out if isinstance(error, NothingToLearn) else ()
+            self._jobs.fail(job, str(error), left_out=left_out)
         except Exception as error:  # a bug, or a full disk: the queue goes on, the log has the whole of it
             logger.exception("project %d: training failed", job.project)
             self._jobs.fail(job, f"{type(error).__name__}: {error}; the log has the details")

@@ -122,10 +122,16 @@ class TrainingJobs:
 
     def finish(self, job: Job, left_out: Sequence[LeftOut] = ()) -> None:
         """The training's version is published."""
-        tasks = json.dumps([{"task": task.task, "reason": task.reason} for task in left_out])
-        self._end(job, "ready", "", tasks)
+        self._end(job, "ready", "", left_out)
 
-    def fail(self, job: Job, reason: str, passing: bool = False, state: str = "failed") -> None:
+    def fail(
+        self,
+        job: Job,
+        reason: str,
+        passing: bool = False,
+        state: str = "failed",
+        left_out: Sequence[LeftOut] = (),
+    ) -> None:
         """The training has ended without a version; for a passing reason it is begun again after a growing pause."""
         if passing and job.attempt < _ATTEMPTS:
             pause = _FIRST_PAUSE * 2 ** (job.attempt - 1)
@@ -135,7 +141,7 @@ class TrainingJobs:
                     (f"{reason}; trying again in {pause:g} s", time.time() + pause, job.project),
                 )
         else:
-            self._end(job, state, reason, "[]")
+            self._end(job, state, reason, left_out)
 
     def give_back(self, job: Job) -> None:
         """The training was stopped half way: it stays due and does not count as an attempt."""
@@ -151,7 +157,7 @@ class TrainingJobs:
             with self._connection() as database:
                 row = database.execute("SELECT * FROM projects WHERE id = ?", (project,)).fetchone()
         if row is None:
-            return {"state": "untrained", "reason": "no annotation event has arrived yet"}
+            return {"state": "untrained", "reason": "no annotation event has arrived yet", "left_out": []}
         kept = ("state", "reason", "events", "since", "last_event", "last_event_at", "last_training_at")
         status = {name: row[name] for name in kept} | {"left_out": json.loads(row["left_out"])}
         if row["state"] == "training":
@@ -159,13 +165,14 @@ class TrainingJobs:
             status["one_more_due"] = row["requested"] > row["covered"]
         return status
 
-    def _end(self, job: Job, state: str, reason: str, left_out: str) -> None:
+    def _end(self, job: Job, state: str, reason: str, left_out: Sequence[LeftOut]) -> None:
+        tasks = json.dumps([{"task": task.task, "reason": task.reason} for task in left_out])
         with self._ending(job) as database:
             database.execute(
                 "UPDATE projects SET answered = ?, attempts = 0, not_before = 0, reason = ?, left_out = ?,"
                 " percent = 100, state = CASE WHEN requested > ? THEN 'queued' ELSE ? END, since = ?,"
                 " last_training_at = ? WHERE id = ?",
-                (job.request, reason, left_out, job.request, state, time.time(), time.time(), job.project),
+                (job.request, reason, tasks, job.request, state, time.time(), time.time(), job.project),
             )
 
     def _project_lock(self, project: int) -> FileLock:

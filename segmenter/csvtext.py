@@ -18,6 +18,8 @@ Positions = npt.NDArray[np.int64]
 _NOT_BLANK = re.compile(rb"[^ \t\v\f\r\n]")
 _BLANK_LINE = re.compile(rb"(?:\A|\n)[ \t\v\f\r]*\n")
 _PADDED_LINE = re.compile(rb"(?:\A|\n)[ \t\v\f\r\n]|[ \t\v\f\r]\n")
+_NOT_INDENTED = re.compile(rb"^[ \v\f\r]*[^ \t\v\f\r\n]", re.MULTILINE)
+_INDENT = re.compile(rb"^[ \v\f\r]*\t", re.MULTILINE)
 _CANDIDATES = re.compile(r"[,;\s]")
 _IN_ORDER = "\x1f"  # the separator of a file that had to be put in order first: it is in no file of text
 _KINDS = (
@@ -42,6 +44,9 @@ def read_table(content: bytes, separator: str, names: Collection[str], *, keep_q
     Raises RecordingError when there are no rows, or what there is cannot be a table.
     """
     content = _text(content)
+    if separator == "\t":
+        while not _NOT_INDENTED.search(content) and _NOT_BLANK.search(content):
+            content = _INDENT.sub(b"", content)  # tabs before all rows are no cells, for the editor trims its rows
     first, after = _line(content, 0)
     if not first:
         raise RecordingError(

@@ -20,7 +20,7 @@ def js_number(text: str) -> float:
     if _DECIMAL.fullmatch(text):
         return float(text)
     if _INTEGER.fullmatch(text):
-        return float(int(text, 0))
+        return js_float(int(text, 0))
     return _INFINITIES.get(text, math.nan)
 
 

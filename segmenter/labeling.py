@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, NoReturn
 
 from segmenter.d3patterns import finest_step
-from segmenter.errors import LabelConfigError, RecordingError
+from segmenter.errors import LabelConfigError, NotXml, RecordingError
 
 # The editor's names for separators; of any other text longer than one character it takes the first.
 _SEPARATOR_NAMES = {"tab": "\t", "\\t": "\t", "space": " ", "auto": "auto", "comma": ",", "dot": "."}
@@ -75,7 +75,7 @@ def read_label_config(xml: str) -> tuple[Labeling, ...]:
     own, are left out. A time series of a pair that has no `<Channel>` is refused: the editor would draw nothing, and
     which of the file's columns it means cannot be guessed.
 
-    Raises LabelConfigError when the text is not XML, holds entities, or a time series in it contradicts itself.
+    Raises NotXml when the text is not XML or holds entities, LabelConfigError when a time series contradicts itself.
     """
     elements = list(_walk(_parse(xml)))
     series = {_attributes(element).get("name", ""): element for element in elements if _tag(element) == "timeseries"}
@@ -93,7 +93,7 @@ class _NoDoctype(ET.TreeBuilder):
     """Refuses a document type before any entity in it is read: entities could expand without end."""
 
     def doctype(self, name: str, pubid: str | None, system: str | None) -> NoReturn:
-        raise LabelConfigError(
+        raise NotXml(
             "the label config has a DOCTYPE, which may define entities and is not read: "
             "remove it from the labeling interface"
         )
@@ -104,7 +104,7 @@ def _parse(xml: str) -> ET.Element:
         return ET.fromstring(xml.strip().lstrip("\ufeff"), parser=ET.XMLParser(target=_NoDoctype()))
     except (ET.ParseError, ValueError) as error:
         start = " ".join(xml.split())[:60]
-        raise LabelConfigError(
+        raise NotXml(
             f"the label config is not XML ({error}), it begins with {start!r}: mend the labeling interface"
         ) from error
 

@@ -5,18 +5,22 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
 from typing import Any
 
-from segmenter.errors import NothingToLearn, RecordingError
+from segmenter.errors import LabelConfigError, NothingToLearn, RecordingError
 from segmenter.labeling import Labeling
 from segmenter.model import FittedSegmenter, Model
 from segmenter.prediction import suggest
 from segmenter.recording import Recording, read_recording
-from segmenter.regions import annotated_regions, regions_to_targets, segments_to_result
+from segmenter.regions import annotated_regions, join_under_instants, regions_to_targets, segments_to_result
 from segmenter.training import Example, Progress, TrainingSettings, fit
 
 logger = logging.getLogger(__name__)
+
+NO_PAIR = (
+    "the label config has no <TimeSeriesLabels> with a <Label> whose toName names a <TimeSeries>, so that there is "
+    "nothing to learn or suggest: add them in the labeling interface"
+)
 
 Fetch = Callable[[str, "int | str | None"], bytes]
 """(address in a task's data, the task's id) -> the bytes behind it; raises RecordingError."""
@@ -55,11 +59,12 @@ class Learned:
 
 @dataclass(frozen=True)
 class Prediction:
-    """The suggestions for one task. `failure`: why there are none, None when the recording was read."""
+    """The suggestions for one task. `failure`: why some or all of them are missing; `read`: whether some are not."""
 
     result: tuple[dict[str, Any], ...]
     score: float
     failure: str | None = None
+    read: bool = True
 
 
 def learn(
@@ -71,24 +76,28 @@ def learn(
 ) -> Learned:
     """Annotated tasks -> recordings and a state for each row -> a segmenter for each labeling.
 
-    A task that cannot be read is left out, with the reason; raises NothingToLearn when none is left.
+    A task that cannot be read is left out, with the reason. Raises NothingToLearn when none is left, LabelConfigError
+    where there are no labelings.
     """
-    left_out: list[LeftOut] = []
+    if not labelings:
+        raise LabelConfigError(NO_PAIR)
+    left_out: dict[LeftOut, None] = {}  # each once, though several controls may label one recording
     examples: dict[Labeling, list[Example]] = {labeling: [] for labeling in labelings}
     for task in tasks:
-        fetch_once = cache(fetch)  # several controls may label one recording
+        fetch_once = _once(fetch)
         for labeling in labelings:
             try:
                 example = read_task(task, labeling, fetch_once)
             except RecordingError as error:
-                logger.warning("task %s is left out of the training: %s", task.id, error)
-                left_out.append(LeftOut(task.id, str(error)))
+                left_out[LeftOut(task.id, str(error))] = None
                 continue
             if example is not None:
                 examples[labeling].append(example)
+    for task_left in left_out:
+        logger.warning("task %s is left out of the training: %s", task_left.task, task_left.reason)
     learnable = {labeling: found for labeling, found in examples.items() if _has_regions(found)}
     if not learnable:
-        raise NothingToLearn(_why_nothing(examples, left_out))
+        raise NothingToLearn(_why_nothing(examples, tuple(left_out)), tuple(left_out))
     segmenters: list[FittedSegmenter] = []
     for number, (labeling, found) in enumerate(learnable.items()):
         segmenters.append(fit(found, labeling, settings, _share(progress, number, len(learnable))))
@@ -99,12 +108,12 @@ def learn(
 def predict(model: Model, labelings: Sequence[Labeling], task: Task, fetch: Fetch) -> Prediction:
     """A task's recording -> segments of every labeling the model knows, as Label Studio's result entries.
 
-    A recording that cannot be read gives an empty prediction with the reason.
+    A recording that cannot be read gives nothing but the reason.
     """
     result: list[dict[str, Any]] = []
     scores: list[float] = []
     failures: list[str] = []
-    fetch_once = cache(fetch)
+    fetch_once = _once(fetch)
     for labeling, segmenter in pairs(model, labelings):
         try:
             recording = _recording(task, labeling, fetch_once)
@@ -112,10 +121,11 @@ def predict(model: Model, labelings: Sequence[Labeling], task: Task, fetch: Fetc
             failures.append(str(error))
             continue
         suggestion = suggest(segmenter, recording, labeling)
-        result += segments_to_result(suggestion.segments, recording, labeling)
+        segments = join_under_instants(suggestion.segments, 2 * segmenter.decoding.instant_radius)
+        result += segments_to_result(segments, recording, labeling)
         scores.append(suggestion.score)
-    failure = "; ".join(dict.fromkeys(failures)) if failures and not scores else None
-    return Prediction(tuple(result), min(scores, default=0.0), failure)
+    failure = "; ".join(dict.fromkeys(failures)) or None
+    return Prediction(tuple(result), min(scores, default=0.0), failure, read=bool(scores))
 
 
 def pairs(model: Model, labelings: Sequence[Labeling]) -> list[tuple[Labeling, FittedSegmenter]]:
@@ -126,15 +136,39 @@ def pairs(model: Model, labelings: Sequence[Labeling]) -> list[tuple[Labeling, F
 
 
 def misfits(model: Model, labelings: Sequence[Labeling]) -> list[str]:
-    """Why some labelings of a config get no suggestions from a model, a sentence each."""
+    """What of a config gets no suggestions from a model, and what the model knows that the config no longer has."""
     known = {(segmenter.control, segmenter.object): segmenter for segmenter in model.segmenters}
-    reasons = []
-    for labeling in labelings:
-        segmenter = known.get((labeling.control, labeling.object))
-        reason = segmenter.fits(labeling) if segmenter else "nothing was learned for it yet; annotate and train again"
-        if reason:
-            reasons.append(f"control {labeling.control!r} on {labeling.object!r}: {reason}")
-    return reasons
+    found = [
+        (labeling, reason)
+        for labeling in labelings
+        for reason in _misfits(known.pop((labeling.control, labeling.object), None), labeling)
+    ]
+    return [
+        *[f"control {labeling.control!r} on {labeling.object!r}: {reason}" for labeling, reason in found],
+        *[f"control {control!r} on {series!r} was learned, but the label config no longer has it"
+          for control, series in known],
+    ]  # fmt: skip
+
+
+def _misfits(segmenter: FittedSegmenter | None, labeling: Labeling) -> list[str]:
+    if segmenter is None:
+        return ["nothing was learned for it yet: annotate and train again"]
+    refused = segmenter.fits(labeling)
+    if refused:
+        return [refused]
+    learned = {label for state in segmenter.states for label in state.labels}
+    channels = {name.casefold() for name in segmenter.channels}
+    new = [label for label in labeling.labels if label not in learned]
+    gone = sorted(learned.difference(labeling.labels))
+    added = [name for name in labeling.channels if name.casefold() not in channels]
+    return [
+        *[f"label {label!r} was not learned yet, so it is not suggested: annotate and train again" for label in new],
+        *[
+            f"label {label!r} was learned, but the label config no longer has it, so it is not suggested"
+            for label in gone
+        ],
+        *[f"channel {name!r} was not learned yet, so it is not looked at: train again" for name in added],
+    ]
 
 
 def read_task(task: Task, labeling: Labeling, fetch: Fetch) -> Example | None:
@@ -159,6 +193,24 @@ def _recording(task: Task, labeling: Labeling, fetch: Fetch) -> Recording:
     for remark in recording.remarks:
         logger.info("task %s: %s", task.id, remark)
     return recording
+
+
+def _once(fetch: Fetch) -> Fetch:
+    """Fetches an address once, though several controls may label one recording; what failed once is not tried again."""
+    answers: dict[str, bytes | RecordingError] = {}
+
+    def fetch_once(address: str, task: int | str | None) -> bytes:
+        if address not in answers:
+            try:
+                answers[address] = fetch(address, task)
+            except RecordingError as error:
+                answers[address] = error
+        answer = answers[address]
+        if isinstance(answer, RecordingError):
+            raise answer
+        return answer
+
+    return fetch_once
 
 
 def _has_regions(examples: Sequence[Example]) -> bool:

@@ -111,6 +111,33 @@ def regions_to_targets(regions: Sequence[Region], recording: Recording, labeling
     return _sorted_targets(states, painted, labeling)
 
 
+def join_under_instants(segments: Sequence[Segment], reach: int) -> tuple[Segment, ...]:
+    """Segments in order of time, those of one state that only instants part as one, as an annotator would draw it.
+
+    An instant lies on top of the region that it is drawn in. `reach`: how many rows may be missing between an instant
+    and its neighbours, having been taken for parts of it.
+    """
+    joined: list[Segment] = []
+    under: int | None = None  # the place in `joined` of a region that may go on after the instants that follow it
+    for before, segment in zip([None, *segments], segments, strict=False):
+        if before is not None and segment.first - before.last - 1 > reach:
+            under = None
+        if segment.state.instant:
+            joined.append(segment)
+        elif under is not None and before and before.state.instant and joined[under].state == segment.state:
+            joined[under] = _joined(joined[under], segment)
+        else:
+            joined.append(segment)
+            under = len(joined) - 1
+    return tuple(joined)
+
+
+def _joined(first: Segment, second: Segment) -> Segment:
+    rows = first.last - first.first + 1, second.last - second.first + 1
+    score = (first.score * rows[0] + second.score * rows[1]) / sum(rows)
+    return Segment(first.first, second.last, first.state, score)
+
+
 def segments_to_result(segments: Sequence[Segment], recording: Recording, labeling: Labeling) -> list[dict[str, Any]]:
     """Segments as the `result` of a Label Studio prediction, in the form an annotation of this config would have.
 

@@ -37,17 +37,13 @@ class LearnedStates:
 def learn_states(targets: Sequence[Targets], labeling: Labeling, ignore_background: bool) -> LearnedStates:
     """Collect the states that occur, in the order of the labeling's labels.
 
-    A label drawn now and then as an instant, but more often as a region, is learned as a region: a click on one spot
-    makes an instant, and two kinds of one thing would be told apart by chance. Labels that the labeling no longer has
-    are background. Instants are widened so that a network can find them.
+    A label drawn as instants and as regions is two states: what was clicked is suggested to be clicked. Labels that
+    the labeling no longer has are background. Instants are widened so that a network can find them.
     """
-    kinds = _kinds(targets)
     known = set(labeling.labels)
 
     def canonical(state: State) -> State:
-        if not state.labels or not set(state.labels) <= known:
-            return BACKGROUND
-        return State(state.labels, kinds.get(state.labels, state.instant))
+        return state if set(state.labels) <= known else BACKGROUND
 
     order = {label: index for index, label in enumerate(labeling.labels)}
     found = {canonical(target.states[code]) for target in targets for code in np.unique(target.codes)} - {BACKGROUND}
@@ -69,18 +65,6 @@ def learn_states(targets: Sequence[Targets], labeling: Labeling, ignore_backgrou
     return LearnedStates(states, tuple(codes), radius)
 
 
-def _kinds(targets: Sequence[Targets]) -> dict[tuple[str, ...], bool]:
-    """Whether each set of labels is drawn as an instant more often than not."""
-    drawn: dict[State, int] = {}
-    for target in targets:
-        starts = np.flatnonzero(np.diff(target.codes, prepend=-1))
-        for code in target.codes[starts]:
-            drawn[target.states[code]] = drawn.get(target.states[code], 0) + 1
-    return {
-        state.labels: drawn.get(State(state.labels, True), 0) > drawn.get(State(state.labels), 0) for state in drawn
-    }
-
-
 def _radius(codes: Sequence[np.ndarray], instants: Sequence[int]) -> int:
     """Wide enough to be found, too narrow for neighbours to run into each other."""
     distances = [np.diff(np.flatnonzero(np.isin(rows, instants))) for rows in codes]
@@ -92,13 +76,17 @@ def _radius(codes: Sequence[np.ndarray], instants: Sequence[int]) -> int:
 
 
 def _widen(codes: np.ndarray, instants: Sequence[int], radius: int) -> np.ndarray:
-    """Give background next to an instant the instant's state; between two of them, each has its nearer half."""
+    """Give the rows next to an instant its state, of background and of regions: it lies on top of both.
+
+    Between two instants each has its nearer half.
+    """
     widened = codes.copy()
     for _ in range(radius):
         before = widened.copy()
+        free = ~np.isin(before, instants)
         for code in instants:
             reached = np.zeros(len(codes), bool)
             reached[1:] |= before[:-1] == code
             reached[:-1] |= before[1:] == code
-            widened[reached & (before == 0)] = code
+            widened[reached & free] = code
     return widened

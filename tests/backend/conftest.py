@@ -18,7 +18,8 @@ def studio() -> Iterator[StandIn]:
 
 @pytest.fixture(scope="session")
 def server(studio: StandIn, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    backend = Server(studio, tmp_path_factory.mktemp("backend") / "models")
+    folder = tmp_path_factory.mktemp("backend") / "models"
+    backend = Server(studio, folder, REQUEST_TIMEOUT="3", MAX_RECORDING_MB="1")
     yield backend
     backend.close()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -25,6 +26,11 @@ def test_tasks_that_are_no_list_of_tasks_are_refused(server: Server, tasks: Any)
     assert (answer.status_code, answer.json()) == (400, {"error": "expected `tasks` to be a list of tasks"})
 
 
+def test_a_request_without_tasks_is_refused(server: Server) -> None:
+    answer = server.http.post("/predict", json={"project": "1.1", "label_config": CONFIG})
+    assert (answer.status_code, answer.json()) == (400, {"error": "expected `tasks` to be a list of tasks"})
+
+
 @pytest.mark.parametrize(
     "data", [None, [], "x", {}, {"csv_url": None}, {"csv_url": 7}, {"csv_url": "file:///etc/passwd"}]
 )
@@ -38,6 +44,28 @@ def test_a_task_without_a_recording_is_answered_with_nothing(server: Server, tra
 def test_a_config_that_is_no_text_is_refused(server: Server, trained: int, config: Any) -> None:
     assert server.http.post("/predict", json={"project": "1.1", "tasks": [], "label_config": config}).status_code == 400
     assert server.http.post("/setup", json={"project": "1.1", "schema": config}).status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ("<View", "not XML"),
+        ("label everything", "not XML"),
+        ('{"label": "json"}', "not XML"),
+        ("<View>&nbsp;</View>", "not XML"),
+        ("<View>\ud800</View>", "not XML"),
+        ('<!DOCTYPE v [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;&a;">]><View>&b;</View>', "DOCTYPE"),
+        ('<!DOCTYPE v SYSTEM "file:///etc/passwd"><View/>', "DOCTYPE"),
+    ],
+    ids=["cut off", "words", "JSON", "a name of HTML", "half a character", "entities", "a file of this machine"],
+)
+def test_a_config_that_is_no_xml_is_refused_in_a_sentence(server: Server, config: str, words: str) -> None:
+    for path, body in (("/predict", {"tasks": [], "label_config": config}), ("/setup", {"schema": config})):
+        content = json.dumps({"project": "61.1", **body})
+        answer = server.http.post(path, content=content, headers={"Content-Type": "application/json"})
+        assert answer.status_code == 400
+        assert words in answer.json()["error"]
+        assert "root:" not in answer.text
 
 
 def test_health_and_versions_answer_label_studio(server: Server) -> None:

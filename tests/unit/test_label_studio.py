@@ -140,11 +140,28 @@ def test_a_redirect_to_another_host_does_not_take_the_key_along(
 
 @pytest.mark.parametrize(
     "address",
-    ["", "file:///etc/passwd", "/etc/../..", "ftp://host/a.csv", "a.csv", "//host/a.csv", "http://", "http://[bad"],
+    [
+        *(
+            "",
+            "file:///etc/passwd",
+            "/etc/../..",
+            "ftp://host/a.csv",
+            "a.csv",
+            "//host/a.csv",
+            "http://",
+            "http://[bad",
+        ),
+        *("time,a\n0,1\n1,2\n" * 100, "data:text/csv,a", "http://\ud800/", "s3://bucket/\ud800", "/data/\ud800.csv"),
+        *("http://" + "a" * 300 + "/", "http://host:99999999/", "http://a b/", "http://a\nb/", "http://\0/"),
+    ],
+    ids=lambda address: ascii(address[:30]),
 )
-def test_what_is_no_address_of_a_recording_is_refused(client: Studio, address: str) -> None:
-    with pytest.raises(RecordingError):
+def test_what_is_no_address_of_a_recording_is_refused_in_one_line(client: Studio, address: str) -> None:
+    with pytest.raises(RecordingError) as refused:
         client.fetch(address, 12)
+    message = str(refused.value)
+    assert "\n" not in message
+    assert len(message) < 500
 
 
 def test_a_missing_file_names_address_status_and_what_to_do(client: Studio) -> None:

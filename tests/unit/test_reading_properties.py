@@ -6,18 +6,27 @@ import contextlib
 import json
 import math
 from dataclasses import replace
+from datetime import datetime, timezone
 from typing import Any
 
 import numpy as np
-from hypothesis import assume, given, settings
+from hypothesis import assume, given, reject, settings
 from hypothesis import strategies as st
 
 from segmenter.errors import LabelConfigError, RecordingError
 from segmenter.jsnumber import js_number, js_text
 from segmenter.labeling import Labeling, read_label_config
 from segmenter.recording import Recording, read_recording
-from segmenter.regions import Segment, State, annotated_regions, regions_to_targets, segments_to_result
+from segmenter.regions import (
+    Segment,
+    State,
+    annotated_regions,
+    join_under_instants,
+    regions_to_targets,
+    segments_to_result,
+)
 from segmenter.timeaxis import TimeAxis
+from tests.unit.editor import Refused, number, show
 
 laws = settings(max_examples=50, deadline=None)
 
@@ -53,19 +62,20 @@ moments = st.integers(0, 2**41)
 
 @st.composite
 def recordings(draw: st.DrawFn) -> Recording:
-    """Some rows on any kind of time axis; no two at the same time."""
-    kind = draw(st.sampled_from(["index", "numbers", *FORMATS]))
-    if kind == "index":
+    """Some rows on any kind of time axis."""
+    kind = draw(st.sampled_from(["index", "index with a format", "numbers", *FORMATS]))
+    if kind.startswith("index"):
         times = [float(row) for row in range(draw(st.integers(1, 40)))]
-        axis = TimeAxis()
+        axis = TimeAxis(None, "%Q" if kind == "index with a format" else None)
     elif kind == "numbers":
-        times = sorted(draw(st.sets(st.floats(-1e12, 1e12), min_size=1, max_size=40)))
+        times = draw(st.lists(st.floats(-1e12, 1e12), min_size=1, max_size=40))
         axis = TimeAxis("t")
     else:
         step = FORMATS[kind]
-        times = sorted(time // step * float(step) for time in draw(st.sets(moments, min_size=1, max_size=40)))
-        times = sorted(set(times))
+        times = [time // step * float(step) for time in draw(st.lists(moments, min_size=1, max_size=40))]
         axis = TimeAxis("t", kind)
+    again = [] if kind.startswith("index") else draw(st.lists(st.sampled_from(times), max_size=9))
+    times = sorted([*times, *again])
     return Recording(np.array(times), np.zeros((len(times), 2)), ("a", "b"), axis)
 
 
@@ -77,28 +87,29 @@ def states(multiple: bool) -> st.SearchStrategy[State]:
     return st.builds(State, several if multiple else one)
 
 
-@laws
+@settings(laws, max_examples=150)
 @given(st.data(), recordings(), st.booleans())
 def test_rows_to_regions_to_rows_is_the_identity_on_every_time_axis(
     data: st.DataObject, recording: Recording, multiple: bool
 ) -> None:
     how = replace(LABELING, multiple=multiple)
-    row_states = data.draw(
-        st.lists(st.one_of(st.just(State()), states(multiple)), min_size=len(recording), max_size=len(recording))
-    )
-    instants = data.draw(st.sets(st.integers(0, len(recording) - 1), max_size=3))
-    for row in instants:
-        row_states[row] = State((LABELING.labels[row % 3],), instant=True)
+    # Rows of one time cannot be told apart: they have one state, or an instant on the first of them.
+    times, at = np.unique(recording.times, return_inverse=True)
+    chosen = data.draw(st.lists(st.just(State()) | states(multiple), min_size=len(times), max_size=len(times)))
+    row_states = [chosen[place] for place in at.tolist()]
+    for place in data.draw(st.sets(st.integers(0, len(times) - 1), max_size=5)):
+        row_states[at.tolist().index(place)] = replace(data.draw(states(multiple)), instant=True)
     segments, first = [], 0
     for row in range(1, len(recording) + 1):
         if row == len(recording) or row_states[row] != row_states[first] or row_states[first].instant:
             segments.append(Segment(first, row - 1, row_states[first], 0.5))
             first = row
-    result = json.loads(json.dumps(segments_to_result(segments, recording, how), allow_nan=False))
-    regions = annotated_regions([{"id": 1, "result": result}], how, recording.axis)
-    assert regions is not None
-    targets = regions_to_targets(regions, recording, how)
-    assert [targets.states[code] for code in targets.codes] == row_states
+    for suggested in (segments, join_under_instants(segments, 0)):
+        result = json.loads(json.dumps(segments_to_result(suggested, recording, how), allow_nan=False))
+        regions = annotated_regions([{"id": 1, "result": result}], how, recording.axis)
+        assert regions is not None
+        targets = regions_to_targets(regions, recording, how)
+        assert [targets.states[code] for code in targets.codes] == row_states
 
 
 @laws
@@ -121,71 +132,99 @@ ENTRY = {"id": "x", "from_name": "label", "to_name": "ts", "type": "timeseriesla
 
 # --- files -----------------------------------------------------------------------------------------------------------
 
-NUMBER_CELLS = st.one_of(
+CELLS = st.one_of(
     st.integers(-(10**9), 10**9).map(str),
     st.floats(allow_nan=False, allow_infinity=False).map(repr),
     st.decimals(-1000, 1000, places=3).map(str),
-    st.sampled_from(["+1", ".5", "5.", "1e3", "0x1F", "-0"]),
+    st.sampled_from(["+1", ".5", "5.", "1e3", "0x1F", "-0", "1e999", "Infinity", "-Infinity"]),
+    st.sampled_from(["", " ", "nan", "NA", "null", "off", "true", "1,5", "2020-06-15", "1_000", "0x", "٣"]),
 )
-MISSING_CELLS = st.sampled_from(["", "nan", "NA", "null", "Infinity", "off"])
+SEPARATORS = {",": ",", ";": ";", "tab": "\t", "space": " ", "comma": ",", r"\t": "\t"}
+PATTERNS = {
+    "%Y-%m-%d %H:%M:%S": 1000,
+    "%Y-%m-%d %H:%M:%S.%L": 1,
+    "%Y-%m-%dT%H:%M:%S": 1000,
+    "%d/%m/%Y %H:%M": 60_000,
+    "%d %B %Y, hour %H": 3_600_000,
+    "%b %d %Y %I:%M %p": 60_000,
+    "%Y-%j": DAY,
+    "%Y%m%d": DAY,
+    "%H:%M:%S": 1000,
+    "%s": 1000,
+    "%Q": 1,
+}
 
 
 @st.composite
-def files(draw: st.DrawFn) -> tuple[bytes, Labeling, list[float], list[list[float]]]:
-    """A file that the editor's rules accept: how to read it, and the times and values its rules give."""
-    separator = draw(st.sampled_from([",", ";", "\t", " ", "|", "auto"]))
-    between = "," if separator == "auto" else separator
-    rows = draw(st.integers(1, 12))
-    time_format = draw(st.sampled_from([None, *(name for name in FORMATS if name != "%z")]))
-    if time_format is None:
-        times = sorted(draw(st.lists(st.floats(-1e9, 1e9), min_size=rows, max_size=rows)))
-        stamps = [js_text(time) for time in times]
-    else:
-        axis = TimeAxis("t", time_format)
-        stamps = [str(axis.write_bound(time)) for time in sorted(draw(st.lists(moments, min_size=rows, max_size=rows)))]
-        # Where the editor takes stamps for numbers it loses their zeros; where it takes dots for fractions, the dates.
-        assume(time_format != "%s.%L" and (rows > 1 or "." not in stamps[0]))
-        times = [axis.read_bound(stamp) for stamp in stamps]
-        assume(times == sorted(times))
-    assume(not any(between in stamp for stamp in stamps))
-    cells = NUMBER_CELLS if between == " " else st.one_of(NUMBER_CELLS, MISSING_CELLS)
-    columns = [draw(st.lists(cells, min_size=rows, max_size=rows)) for _ in range(2)]
-    columns[0][0] = "7"  # a number below the header shows that it is one
-    place = draw(st.integers(0, 2)) if between not in "\t " else 1
-    table = [*columns[:place], stamps, *columns[place:]]
-    names = ["A", "b"]
-    names.insert(place, "T")
+def stamps(draw: st.DrawFn, pattern: str | None, rows: int) -> list[str]:
+    """Cells of a time column, nearly always in order, written by Python."""
+    if pattern is None:
+        numbers = st.floats(-1e9, 1e9) | st.integers(-(10**9), 10**9)
+        return [draw(st.sampled_from([str, repr]))(time) for time in sorted(draw(st.lists(numbers, min_size=rows)))]
+    times = sorted(draw(st.lists(st.integers(0, DAY - 1) if pattern == "%H:%M:%S" else moments, min_size=rows)))
+    if pattern in ("%s", "%Q"):
+        return [str(time // PATTERNS[pattern]) for time in times]
+    found = []
+    for time in times:
+        moment = datetime.fromtimestamp(time // 1000, timezone.utc)
+        fraction = f"{time % 1000:03}".rstrip("0") or "0"
+        found.append(moment.strftime(pattern.replace("%L", fraction)))
+    return found
+
+
+@st.composite
+def files(draw: st.DrawFn) -> tuple[str, str, str | None, str | None, tuple[str, ...]]:
+    """A file of some columns, and how a config names them: mostly, not always, one that the editor shows."""
+    sep = draw(st.sampled_from(list(SEPARATORS)))
+    pattern = draw(st.none() | st.sampled_from(list(PATTERNS)))
+    time = draw(stamps(pattern, draw(st.integers(1, 8))))
+    columns = [draw(st.lists(CELLS, min_size=len(time), max_size=len(time))) for _ in range(2)]
+    note = st.sampled_from(["", "x", '"a b"', f'"a{SEPARATORS[sep]} b"', 'say "x"'])
+    columns.append(draw(st.lists(note, min_size=len(time), max_size=len(time))))
+    order = draw(st.permutations(range(4)))
+    table = [[time, *columns][place] for place in order]
+    names = [["T", "A", "b", "Note 1"][place] for place in order]
+    lines = [SEPARATORS[sep].join(row) for row in zip(*table, strict=True)]
     header = draw(st.booleans())
-    if not header:  # a cell that is a number in only one of the first two rows would make a header of the first
-        for column in columns:
-            column[:2] = ["1", "2"][:rows]
-    lines = [between.join(row) for row in zip(*table, strict=True)]
     if header:
-        lines.insert(0, between.join(names))
+        lines.insert(0, SEPARATORS[sep].join(names))
+    if draw(st.booleans()):
+        lines.insert(draw(st.integers(0, len(lines))), "  ")
     end = draw(st.sampled_from(["\n", "\r\n"]))
-    content = draw(st.sampled_from(["", "\ufeff"])) + end.join(lines) + draw(st.sampled_from(["", end, end * 2]))
-    how = replace(
-        LABELING,
-        separator=separator,
-        time_format=time_format,
-        time_column="t" if header else str(place),
-        channels=("a", "B") if header and draw(st.booleans()) else tuple(str(i) for i in range(3) if i != place),
-    )
-    values = [[js_number(cell) if cell else math.nan for cell in column] for column in columns]
-    return content.encode(), how, times, values
+    text = draw(st.sampled_from(["", "\ufeff"])) + end.join(lines) + draw(st.sampled_from(["", end, end * 2]))
+    channels = ("a", "B") if header else (str(order.index(1)), str(order.index(2)))
+    time_column = draw(st.sampled_from([None, "t" if header else str(order.index(0))]))
+    return text, sep, time_column, pattern if time_column else None, channels
 
 
-@laws
+@settings(laws, max_examples=300)
 @given(files())
-def test_a_file_that_the_editor_accepts_gives_the_rows_that_its_rules_give(
-    file: tuple[bytes, Labeling, list[float], list[list[float]]],
+def test_a_file_that_the_editor_shows_gives_the_rows_that_it_shows(
+    file: tuple[str, str, str | None, str | None, tuple[str, ...]],
 ) -> None:
-    content, how, times, values = file
-    recording = read_recording(content, how)
-    expected = np.array(values).T
-    assert recording.times.tolist() == times
+    text, sep, time_column, pattern, channels = file
+    try:
+        shown = show(text, SEPARATORS[sep], time_column, pattern, channels)
+    except Refused:
+        reject()
+    attributes = f'timeColumn="{time_column or ""}" timeFormat="{pattern or ""}" sep="{sep}"'
+    columns = "".join(f'<Channel column="{channel}"/>' for channel in channels)
+    (how,) = read_label_config(
+        f'<View><TimeSeries name="ts" value="$csv" {attributes}>{columns}</TimeSeries>'
+        '<TimeSeriesLabels name="label" toName="ts"><Label value="Run"/></TimeSeriesLabels></View>'
+    )
+    recording = read_recording(text.encode(), how)
+    assert recording.times.tolist() == shown.times
     # Times are exact; of values, older releases of pandas read the last digit as they like.
-    np.testing.assert_allclose(recording.values, np.where(np.isfinite(expected), expected, np.nan), rtol=1e-12)
+    np.testing.assert_allclose(
+        recording.values.T, [[measured(cell) for cell in cells] for cells in shown.channels], 1e-12
+    )
+
+
+def measured(cell: str) -> float:
+    """What a sensor says by a cell: nothing where it is empty, which the editor draws as zero, nor where it is text."""
+    found = number(cell)
+    return math.nan if found is None or math.isinf(found) or not cell.strip() else found
 
 
 PIECES = st.sampled_from(

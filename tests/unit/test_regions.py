@@ -19,6 +19,7 @@ from segmenter.regions import (
     Segment,
     State,
     annotated_regions,
+    join_under_instants,
     regions_to_targets,
     segments_to_result,
 )
@@ -70,61 +71,117 @@ COPIED = {"parent_prediction": 7}
 
 
 @pytest.mark.parametrize(
-    ("annotations", "starts"),
+    ("what", "annotations", "starts"),
     [
         # Nothing to learn from.
-        ([], None),
-        ([annotation(ONE, was_cancelled=True)], None),
-        ([annotation(was_cancelled=True), annotation(ONE, was_cancelled=True)], None),
+        ("no annotation", [], None),
+        ("a skipped one with a region", [annotation(ONE, was_cancelled=True)], None),
+        ("only skipped ones", [annotation(was_cancelled=True), annotation(ONE, was_cancelled=True)], None),
         # The annotator saw nothing.
-        ([annotation()], []),
-        ([{"id": 1, "result": None}], []),
-        ([{"id": 1}], []),
-        ([{"id": 1, "result": {"value": 1}}], []),
-        ([{"id": 1, "result": 7}], []),
-        ([annotation(was_cancelled=True), annotation()], []),
+        ("an empty one: the annotator saw nothing", [annotation()], []),
+        ("an empty one, the result null", [{"id": 1, "result": None}], []),
+        ("an empty one, no result at all", [{"id": 1}], []),
+        ("a result that is an object", [{"id": 1, "result": {"value": 1}}], []),
+        ("a result that is a number", [{"id": 1, "result": 7}], []),
+        ("a skipped one and an empty one", [annotation(was_cancelled=True), annotation()], []),
         # One annotation.
-        ([annotation(ONE)], [1]),
-        ([annotation(ONE, was_cancelled=None)], [1]),
-        ([annotation(ONE, was_cancelled=True), annotation(TWO)], [2]),
+        ("one with a region", [annotation(ONE)], [1]),
+        ("one that does not say whether it was skipped", [annotation(ONE, was_cancelled=None)], [1]),
+        ("a skipped one and one with a region", [annotation(ONE, was_cancelled=True), annotation(TWO)], [2]),
         # Several: the newest, by time and then by id.
-        ([annotation(ONE, updated_at=NEW), annotation(TWO, updated_at=OLD)], [1]),
-        ([annotation(ONE, updated_at=OLD), annotation(TWO, updated_at=NEW)], [2]),
-        ([annotation(ONE, updated_at="2026-01-01T11:00:00+02:00"), annotation(TWO, updated_at=OLD)], [2]),
-        ([annotation(ONE, updated_at=OLD, id=9), annotation(TWO, updated_at=OLD, id=3)], [1]),
-        ([annotation(ONE, id=3), annotation(TWO, id=9)], [2]),
-        ([annotation(ONE, created_at=NEW), annotation(TWO, created_at=OLD)], [1]),
-        ([annotation(ONE, updated_at="?"), annotation(TWO, updated_at=OLD)], [2]),
-        ([annotation(ONE, updated_at=datetime(2026, 1, 3, tzinfo=timezone.utc)), annotation(TWO, updated_at=NEW)], [1]),
-        ([annotation(ONE, updated_at=datetime(2026, 1, 1)), annotation(TWO, updated_at=NEW)], [2]),
-        ([annotation(updated_at=NEW), annotation(TWO, updated_at=OLD)], []),
-        # Ground truth wins over all others.
-        ([annotation(ONE, ground_truth=True, updated_at=OLD), annotation(TWO, updated_at=NEW)], [1]),
-        ([annotation(ground_truth=True, updated_at=OLD), annotation(TWO, updated_at=NEW)], []),
-        ([annotation(ONE, ground_truth=True, was_cancelled=True), annotation(TWO)], [2]),
         (
+            "of two annotators the newer, drawn first",
+            [annotation(ONE, updated_at=NEW), annotation(TWO, updated_at=OLD)],
+            [1],
+        ),
+        (
+            "of two annotators the newer, drawn last",
+            [annotation(ONE, updated_at=OLD), annotation(TWO, updated_at=NEW)],
+            [2],
+        ),
+        (
+            "newer by its time zone",
+            [annotation(ONE, updated_at="2026-01-01T11:00:00+02:00"), annotation(TWO, updated_at=OLD)],
+            [2],
+        ),
+        (
+            "equally new: the higher id",
+            [annotation(ONE, updated_at=OLD, id=9), annotation(TWO, updated_at=OLD, id=3)],
+            [1],
+        ),
+        ("no dates: the higher id", [annotation(ONE, id=3), annotation(TWO, id=9)], [2]),
+        ("only the date of creation", [annotation(ONE, created_at=NEW), annotation(TWO, created_at=OLD)], [1]),
+        (
+            "a date that cannot be read is the oldest",
+            [annotation(ONE, updated_at="?"), annotation(TWO, updated_at=OLD)],
+            [2],
+        ),
+        (
+            "a date as an object",
+            [annotation(ONE, updated_at=datetime(2026, 1, 3, tzinfo=timezone.utc)), annotation(TWO, updated_at=NEW)],
+            [1],
+        ),
+        (
+            "a date without a zone is in UTC",
+            [annotation(ONE, updated_at=datetime(2026, 1, 1)), annotation(TWO, updated_at=NEW)],
+            [2],
+        ),
+        ("the newer one is empty", [annotation(updated_at=NEW), annotation(TWO, updated_at=OLD)], []),
+        # Ground truth wins over all others.
+        (
+            "ground truth is older",
+            [annotation(ONE, ground_truth=True, updated_at=OLD), annotation(TWO, updated_at=NEW)],
+            [1],
+        ),
+        ("ground truth is empty", [annotation(ground_truth=True, updated_at=OLD), annotation(TWO, updated_at=NEW)], []),
+        ("ground truth was skipped", [annotation(ONE, ground_truth=True, was_cancelled=True), annotation(TWO)], [2]),
+        (
+            "two ground truths: the newer",
             [annotation(ONE, ground_truth=True, updated_at=OLD), annotation(TWO, ground_truth=True, updated_at=NEW)],
             [2],
         ),
         # Suggestions accepted in bulk, unseen.
-        ([annotation(entry(1, 1, origin="prediction"), **COPIED)], None),
-        ([annotation({**ONE, "origin": None}, **COPIED)], None),
-        ([annotation(**COPIED)], None),
-        ([{**annotation(**COPIED), "result": None}], None),
+        ("accepted in bulk", [annotation(entry(1, 1, origin="prediction"), **COPIED)], None),
+        ("accepted in bulk, origin null", [annotation({**ONE, "origin": None}, **COPIED)], None),
+        ("accepted in bulk, empty", [annotation(**COPIED)], None),
+        ("accepted in bulk, result null", [{**annotation(**COPIED), "result": None}], None),
         (
+            "accepted in bulk after another one was drawn",
             [annotation(entry(1, 1, origin="prediction"), **COPIED, updated_at=NEW), annotation(TWO, updated_at=OLD)],
             [2],
         ),
         # Suggestions that a person had before them.
-        ([annotation(entry(1, 1, origin="prediction-changed"), entry(2, 2, origin="prediction"), **COPIED)], [1, 2]),
-        ([annotation(entry(1, 1, origin="prediction"), entry(2, 2, origin="manual"), **COPIED)], [1, 2]),
-        ([annotation(entry(1, 1, origin="prediction"), **COPIED, lead_time=2.5)], [1]),
-        ([annotation(**COPIED, lead_time=2.5)], []),
-        ([annotation(entry(1, 1, origin="prediction"), **COPIED, ground_truth=True)], [1]),
-        ([annotation(entry(1, 1, origin="prediction"), parent_prediction=None)], [1]),
+        (
+            "a suggestion that was changed",
+            [annotation(entry(1, 1, origin="prediction-changed"), entry(2, 2, origin="prediction"), **COPIED)],
+            [1, 2],
+        ),
+        (
+            "a suggestion that something was added to",
+            [annotation(entry(1, 1, origin="prediction"), entry(2, 2, origin="manual"), **COPIED)],
+            [1, 2],
+        ),
+        (
+            "a suggestion that was looked at",
+            [annotation(entry(1, 1, origin="prediction"), **COPIED, lead_time=2.5)],
+            [1],
+        ),
+        ("an empty suggestion that was looked at", [annotation(**COPIED, lead_time=2.5)], []),
+        (
+            "a suggestion made ground truth",
+            [annotation(entry(1, 1, origin="prediction"), **COPIED, ground_truth=True)],
+            [1],
+        ),
+        (
+            "suggested regions in an annotation of its own",
+            [annotation(entry(1, 1, origin="prediction"), parent_prediction=None)],
+            [1],
+        ),
     ],
 )
-def test_which_annotation_of_a_task_counts(annotations: list[dict[str, Any]], starts: list[float] | None) -> None:
+def test_which_annotation_of_a_task_counts(
+    what: str, annotations: list[dict[str, Any]], starts: list[float] | None
+) -> None:
     regions = annotated_regions(annotations, labeling(), NUMBERS)
     assert (regions if regions is None else [region.start for region in regions]) == starts
 
@@ -133,58 +190,66 @@ def test_which_annotation_of_a_task_counts(annotations: list[dict[str, Any]], st
 
 
 @pytest.mark.parametrize(
-    ("found", "expected"),
+    ("what", "found", "expected"),
     [
-        (entry(1, 5), Region(1, 5, ("Walk",))),
-        (entry(1.5, 5.25), Region(1.5, 5.25, ("Walk",))),
-        (entry("1", "5"), Region(1, 5, ("Walk",))),
-        (entry(5, 1), Region(1, 5, ("Walk",))),
-        (entry(3, 3), Region(3, 3, ("Walk",))),
-        (entry(3, 3, instant=True), Region(3, 3, ("Walk",), instant=True)),
-        (entry(3, 4, instant=True), Region(3, 4, ("Walk",))),
-        (entry(3, 4, instant=None), Region(3, 4, ("Walk",))),
-        (entry(-1e9, 1e9), Region(-1e9, 1e9, ("Walk",))),
-        (entry(1, 5, ["Run"]), Region(1, 5, ("r",))),
-        (entry(1, 5, ["r"]), Region(1, 5, ("r",))),
-        (entry(1, 5, ["r", "Run"]), Region(1, 5, ("r",))),
-        (entry(1, 5, "Walk"), Region(1, 5, ("Walk",))),
-        (entry(1, 5, ["Gone", "Walk"]), Region(1, 5, ("Walk",))),
-        (entry(1, 5, ["Walk"], score=0.5, meta={"text": ["note"]}, parentID="y"), Region(1, 5, ("Walk",))),
-        ({**entry(1, 5), "origin": "prediction"}, Region(1, 5, ("Walk",))),
+        ("whole numbers", entry(1, 5), Region(1, 5, ("Walk",))),
+        ("fractions, unsnapped", entry(1.5, 5.25), Region(1.5, 5.25, ("Walk",))),
+        ("numbers as text", entry("1", "5"), Region(1, 5, ("Walk",))),
+        ("ends in reverse order", entry(5, 1), Region(1, 5, ("Walk",))),
+        ("start and end the same, no instant", entry(3, 3), Region(3, 3, ("Walk",))),
+        ("an instant", entry(3, 3, instant=True), Region(3, 3, ("Walk",), instant=True)),
+        ("an instant that was widened", entry(3, 4, instant=True), Region(3, 4, ("Walk",))),
+        ("instant is null", entry(3, 4, instant=None), Region(3, 4, ("Walk",))),
+        ("far outside the recording", entry(-1e9, 1e9), Region(-1e9, 1e9, ("Walk",))),
+        ("a label's value where it has an alias", entry(1, 5, ["Run"]), Region(1, 5, ("r",))),
+        ("a label's alias", entry(1, 5, ["r"]), Region(1, 5, ("r",))),
+        ("both names of a label", entry(1, 5, ["r", "Run"]), Region(1, 5, ("r",))),
+        ("a label that is no list", entry(1, 5, "Walk"), Region(1, 5, ("Walk",))),
+        (
+            "a label that left the config beside one that did not",
+            entry(1, 5, ["Gone", "Walk"]),
+            Region(1, 5, ("Walk",)),
+        ),
+        (
+            "with notes, score and parent",
+            entry(1, 5, ["Walk"], score=0.5, meta={"text": ["note"]}, parentID="y"),
+            Region(1, 5, ("Walk",)),
+        ),
+        ("taken over from a suggestion", {**entry(1, 5), "origin": "prediction"}, Region(1, 5, ("Walk",))),
     ],
 )
-def test_what_an_entry_says(found: dict[str, Any], expected: Region) -> None:
+def test_what_an_entry_says(what: str, found: dict[str, Any], expected: Region) -> None:
     assert annotated_regions([annotation(found)], labeling(), NUMBERS) == (expected,)
 
 
 @pytest.mark.parametrize(
-    "passed_over",
+    ("what", "passed_over"),
     [
-        None,
-        "text",
-        {},
-        {"type": "relation", "from_id": "a", "to_id": "b", "direction": "right"},
-        {"type": "timeserieslabels", "from_name": "label", "to_name": "ts"},
-        {**ONE, "value": None},
-        {**ONE, "value": []},
-        {**ONE, "type": "choices", "value": {"start": 1, "end": 5, "choices": ["Sure"]}},
-        {**ONE, "from_name": "other"},
-        {**ONE, "from_name": None},
-        {**ONE, "to_name": "ts2"},
-        entry(None, 5),
-        entry(1, None),
-        {**ONE, "value": {"timeserieslabels": ["Walk"]}},
-        {**ONE, "value": {"start": 1, "end": 5}},
-        entry(1, 5, []),
-        entry(1, 5, None),
-        entry(1, 5, {}),
-        entry(1, 5, [None, 3]),
-        entry(1, 5, ["Gone"]),
-        entry(1, 5, ["walk"]),
-        entry("never", "ever", ["Gone"]),
+        ("null", None),
+        ("text", "text"),
+        ("an empty object", {}),
+        ("a relation", {"type": "relation", "from_id": "a", "to_id": "b", "direction": "right"}),
+        ("no value", {"type": "timeserieslabels", "from_name": "label", "to_name": "ts"}),
+        ("value is null", {**ONE, "value": None}),
+        ("value is a list", {**ONE, "value": []}),
+        ("a choice on the region", {**ONE, "type": "choices", "value": {"start": 1, "end": 5, "choices": ["Sure"]}}),
+        ("another control", {**ONE, "from_name": "other"}),
+        ("no control", {**ONE, "from_name": None}),
+        ("another time series", {**ONE, "to_name": "ts2"}),
+        ("no start", entry(None, 5)),
+        ("no end", entry(1, None)),
+        ("neither start nor end", {**ONE, "value": {"timeserieslabels": ["Walk"]}}),
+        ("a region whose label was cleared", {**ONE, "value": {"start": 1, "end": 5}}),
+        ("an empty list of labels", entry(1, 5, [])),
+        ("labels are null", entry(1, 5, None)),
+        ("labels are an object", entry(1, 5, {})),
+        ("labels that are no text", entry(1, 5, [None, 3])),
+        ("a label that left the config", entry(1, 5, ["Gone"])),
+        ("a label in another case", entry(1, 5, ["walk"])),
+        ("a label that left the config, at no time at all", entry("never", "ever", ["Gone"])),
     ],
 )
-def test_entries_passed_over(passed_over: Any) -> None:
+def test_entries_passed_over(what: str, passed_over: Any) -> None:
     assert annotated_regions([annotation(passed_over, TWO)], labeling(), NUMBERS) == (Region(2, 2, ("Walk",)),)
 
 
@@ -356,6 +421,44 @@ def test_a_suggestion_has_the_form_of_an_annotation() -> None:
     }
     assert isinstance(identity, str)
     assert len(identity) == 10
+
+
+@pytest.mark.parametrize(
+    ("what", "segments", "joined"),
+    [
+        ("nothing at all", "", ""),
+        ("an instant in a region", "W0-3 p5 W7-9", "W0-9 p5"),
+        ("two instants in a region", "W0-3 p5 p8 W9-12", "W0-12 p5 p8"),
+        ("two regions side by side", "W0-3 W4-9", "W0-3 W4-9"),
+        ("two regions with background between them", "W0-3 W6-9", "W0-3 W6-9"),
+        ("an instant between two labels", "W0-3 p5 r7-9", "W0-3 p5 r7-9"),
+        ("an instant in background, far from the regions", "W0-3 p8 W11-14", "W0-3 p8 W11-14"),
+        ("an instant right after a region, far from the next", "W0-3 p5 W11-14", "W0-3 p5 W11-14"),
+        ("instants before and after a region", "p1 W2-5 p6", "p1 W2-5 p6"),
+        ("a region that goes on twice", "W0-3 p5 W7-9 p10 W11-14", "W0-14 p5 p10"),
+        ("two regions in a row, each with an instant", "W0-3 p4 W5-9 r10-12 p13 r14-16", "W0-9 p4 r10-16 p13"),
+    ],
+)
+def test_an_instant_does_not_part_the_region_it_lies_in(what: str, segments: str, joined: str) -> None:
+    labels = {"W": "Walk", "r": "r", "p": "Peak"}
+
+    def read(text: str) -> list[Segment]:
+        found = []
+        for word in text.split():
+            first, _, last = word[1:].partition("-")
+            found.append(Segment(int(first), int(last or first), State((labels[word[0]],), word[0] == "p"), 0.5))
+        return found
+
+    assert list(join_under_instants(read(segments), reach=2)) == read(joined)
+
+
+def test_the_score_of_joined_segments_is_the_average_over_their_rows() -> None:
+    parts = [
+        Segment(0, 2, State(WALK), 0.5),
+        Segment(3, 3, State(("Peak",), True), 1.0),
+        Segment(4, 4, State(WALK), 1.0),
+    ]
+    assert join_under_instants(parts, 2)[0] == Segment(0, 4, State(WALK), 0.625)
 
 
 STAMPED = [1592252672081.0, 1592252672181.0, 1592252673000.0]

@@ -36,11 +36,12 @@ def test_a_label_that_left_the_labeling_is_background() -> None:
     assert learned.codes[0].tolist() == [1, 0, 0]
 
 
-def test_a_click_among_regions_is_a_short_region() -> None:
+def test_a_label_drawn_both_ways_is_two_states_however_rare_one_is() -> None:
     click = State(("Walk",), True)
-    learned = learn_states([targets([1, 1, 0, 2, 0, 1, 1], WALK, click)], LABELING, False)
-    assert learned.states == (BACKGROUND, WALK)
-    assert learned.codes[0].tolist() == [1, 1, 0, 1, 0, 1, 1]
+    rows = [1] * 9 + [0] * 5 + [2] + [0] * 5 + [1] * 9
+    learned = learn_states([targets(rows, WALK, click)], LABELING, False)
+    assert learned.states == (BACKGROUND, WALK, click)
+    assert learned.codes[0].tolist() == [1] * 9 + [0] + [2] * 9 + [0] + [1] * 9
 
 
 @pytest.mark.parametrize(("distance", "radius"), [(3, 1), (24, 2), (36, 3), (500, 4)])
@@ -54,10 +55,12 @@ def test_instants_are_widened_by_a_part_of_their_distance(distance: int, radius:
     assert learned.codes[0].sum() == min(3 * (2 * radius + 1), len(codes))
 
 
-def test_widening_takes_background_only() -> None:
-    learned = learn_states([targets([0, 1, 1, 2, 0, 0, 0], WALK, STEP)], LABELING, False)
-    assert learned.codes[0].tolist()[:4] == [0, 1, 1, 2]
-    assert learned.codes[0].tolist()[4] == 2
+def test_widening_takes_background_and_regions_but_no_other_instant() -> None:
+    click = State(("Walk",), True)
+    learned = learn_states([targets([0, 1, 1, 1, 2, 3, 0, 0], WALK, STEP, click)], LABELING, False)
+    assert learned.states == (BACKGROUND, WALK, click, STEP)
+    assert learned.instant_radius == 1
+    assert learned.codes[0].tolist() == [0, 1, 1, 3, 3, 2, 2, 0]
 
 
 def test_unlabelled_rows_can_be_left_out() -> None:
