@@ -158,15 +158,15 @@ class Browser:
             if (now := self._parts()) != last:
                 last, since = now, time.monotonic()
 
-    def plots(self, at_least: int = 0) -> list[Plot]:
-        """The plots with what is drawn in them, as soon as each shows that many marks (or after a minute)."""
+    def plots(self, marks: int = 0) -> list[Plot]:
+        """The plots with what is drawn in them, as soon as it is that many marks in all (or after a minute)."""
         deadline = time.monotonic() + _WITHIN
         while True:
             plots = [
-                Plot(left, top, width, height, tuple(sorted(Mark(*mark) for mark in marks)))
-                for left, top, width, height, marks in self._driver.execute_script(_PLOTS)
+                Plot(left, top, width, height, tuple(sorted(Mark(*mark) for mark in drawn)))
+                for left, top, width, height, drawn in self._driver.execute_script(_PLOTS)
             ]
-            if all(len(plot.marks) >= at_least for plot in plots) or time.monotonic() > deadline:
+            if sum(len(plot.marks) for plot in plots) >= marks or time.monotonic() > deadline:
                 return plots
             time.sleep(0.1)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from tests.e2e.stories import (
@@ -32,8 +32,8 @@ COLOURS = {SPEED: "#e69f00", LOAD: "#0072b2", PEAK: "#cc3311"}
 _WITH_HEADER = csv("time,speed,load")
 
 
-def _control(name: str, *labels: str) -> str:
-    return f'<TimeSeriesLabels name="{name}" toName="ts">{"".join(labels)}</TimeSeriesLabels>'
+def _control(name: str, *labels: str, on: str = "ts") -> str:
+    return f'<TimeSeriesLabels name="{name}" toName="{on}">{"".join(labels)}</TimeSeriesLabels>'
 
 
 def _label(kind: str, more: str = "") -> str:
@@ -42,7 +42,12 @@ def _label(kind: str, more: str = "") -> str:
 
 @dataclass(frozen=True)
 class Form:
-    """series: attributes of <TimeSeries>. labels: the control and the label that an annotation stores for a kind."""
+    """How recordings, their config and their regions are written.
+
+    series: attributes of <TimeSeries>. beside: what else is in the config. labels: the control and the label that an
+    annotation stores for a kind. objects: the time series of a kind that is not on "ts". plots: the time series that
+    each plot of the editor belongs to.
+    """
 
     name: str
     clock: Clock
@@ -53,14 +58,19 @@ class Form:
     labels: Mapping[str, tuple[str, str]] = field(
         default_factory=lambda: {SPEED: ("label", "Fast"), LOAD: ("label", "Heavy")}
     )
-    plots: int = 2
+    beside: str = ""
+    objects: Mapping[str, str] = field(default_factory=dict)
+    plots: tuple[str, ...] = ("ts", "ts")
 
     @property
     def config(self) -> str:
         return (
             f'<View>{self.controls}<TimeSeries name="ts" value="${VALUE_KEY}" overviewWidth="100%" {self.series}>'
-            f"{self.channels}</TimeSeries></View>"
+            f"{self.channels}</TimeSeries>{self.beside}</View>"
         )
+
+    def object(self, kind: str) -> str:
+        return self.objects.get(kind, "ts")
 
     def story(self, number: int) -> list[Span]:
         """What happens in a recording of this form: as much of the story as there are labels for."""
@@ -75,7 +85,7 @@ class Form:
             {
                 "id": f"span-{place}",
                 "from_name": self.labels[span.kind][0],
-                "to_name": "ts",
+                "to_name": self.object(span.kind),
                 "type": "timeserieslabels",
                 "origin": "manual",
                 "value": {
@@ -96,7 +106,7 @@ class Form:
         value, rows = entry["value"], [self.clock.stored(row) for row in range(ROWS)]
         (label,) = value["timeserieslabels"]
         kind = self.kind(entry["from_name"], label)
-        assert value["instant"] is (kind == PEAK)
+        assert (entry["to_name"], value["instant"]) == (self.object(kind), kind == PEAK)
         return Span(kind, rows.index(value["start"]), rows.index(value["end"]))
 
 
@@ -118,6 +128,11 @@ FORMS = (
         "%L, milliseconds",
         stamps(_MILLISECONDS, lambda moment: moment.strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]),
         'timeColumn="time" timeFormat="%Y-%m-%d %H:%M:%S.%L"',
+    ),
+    Form(
+        "time of day, which the editor takes for 1900",
+        stamps(_SECOND, _strftime("%H:%M:%S"), day=datetime(1900, 1, 1, tzinfo=timezone.utc)),
+        'timeColumn="time" timeFormat="%H:%M:%S"',
     ),
     Form(
         "%f, of which the editor keeps milliseconds",
@@ -174,7 +189,7 @@ FORMS = (
         _SECONDS,
         _IN_SECONDS,
         channels='<MultiChannel><Channel column="speed"/><Channel column="load"/></MultiChannel>',
-        plots=1,
+        plots=("ts",),
     ),
     Form(
         "instants beside regions",
@@ -196,5 +211,19 @@ FORMS = (
         'timeColumn="time"',
         controls=_control("label", _label(SPEED, 'alias="f"'), _label(LOAD, 'alias="h"')),
         labels={SPEED: ("label", "f"), LOAD: ("label", "h")},
+    ),
+    Form(
+        "two time series of one file",
+        _SECONDS,
+        _IN_SECONDS,
+        channels='<Channel column="speed"/>',
+        controls=_control("motion", _label(SPEED)) + _control("burden", _label(LOAD), on="scales"),
+        beside=(
+            f'<TimeSeries name="scales" value="${VALUE_KEY}" overviewWidth="100%" {_IN_SECONDS}>'
+            '<Channel column="load"/></TimeSeries>'
+        ),
+        labels={SPEED: ("motion", "Fast"), LOAD: ("burden", "Heavy")},
+        objects={LOAD: "scales"},
+        plots=("ts", "scales"),
     ),
 )

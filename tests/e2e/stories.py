@@ -17,7 +17,8 @@ ROWS = 240
 SPEED, LOAD, PEAK = "speed", "load", "peak"  # a channel is raised for a while, or both are in a single row
 
 _RAISED = {SPEED: [0], LOAD: [1], PEAK: [0, 1]}
-_BEGIN = datetime(2024, 3, 4, 6, 0, tzinfo=timezone.utc)
+_DAY = datetime(2024, 3, 4, tzinfo=timezone.utc)
+_MORNING = timedelta(hours=6)
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 Table = Sequence[tuple[Any, float, float]]  # time, speed and load of each row
@@ -68,10 +69,13 @@ def numbers(first: float, period: float) -> Clock:
 
 
 def stamps(
-    period: timedelta, stored: Callable[[datetime], str], in_file: Callable[[datetime], str] | None = None
+    period: timedelta,
+    stored: Callable[[datetime], str],
+    in_file: Callable[[datetime], str] | None = None,
+    day: datetime = _DAY,
 ) -> Clock:
     def moment(row: int) -> datetime:
-        return _BEGIN + _tick(row) * period
+        return day + _MORNING + _tick(row) * period
 
     in_file = in_file or stored
     return Clock(lambda row: stored(moment(row)), lambda row: in_file(moment(row)), lambda row: epoch_ms(moment(row)))

@@ -112,11 +112,12 @@ def _assert_tells(story: Sequence[Span], suggested: Sequence[Span]) -> None:
 
 def _assert_shown(form: Form, browser: Browser, spans: Sequence[Span]) -> None:
     """The editor holds these spans and no other, at their time to the digit, and draws them so in every plot."""
-    plots = browser.plots(at_least=len(spans))
-    assert len(plots) == form.plots
-    for plot in plots:
-        assert [mark.colour for mark in plot.marks] == [_rgba(span) for span in spans]
-        for mark, span in zip(plot.marks, spans, strict=True):
+    plots = browser.plots(marks=sum(form.object(span.kind) == object for span in spans for object in form.plots))
+    assert len(plots) == len(form.plots)
+    for plot, object in zip(plots, form.plots, strict=True):
+        visible = [span for span in spans if form.object(span.kind) == object]
+        assert [mark.colour for mark in plot.marks] == [_rgba(span) for span in visible]
+        for mark, span in zip(plot.marks, visible, strict=True):
             assert mark.start == pytest.approx(_part(form, span.first), abs=_PIXEL)
             assert mark.end == pytest.approx(_part(form, span.last), abs=_PIXEL * (2 if span.kind == PEAK else 1))
     assert sorted(browser.regions(), key=lambda region: region.start) == [_region(form, span) for span in spans]
@@ -140,14 +141,14 @@ def _part(form: Form, row: float) -> float:
 
 
 def _draw(form: Form, browser: Browser) -> Span:
-    """Draw a region of the form's last label in the first plot, and tell what it is to be.
+    """Draw a region of the form's last label, and tell what it is to be.
 
     The mouse is a quarter of the way from a row to the next one: the editor is to go back to the row.
     """
     kind = list(form.labels)[-1]
     first, last = DRAWN_ROWS if kind != PEAK else DRAWN_ROWS[:1] * 2
     browser.choose_label(SHOWN[kind])
-    plot = browser.plots()[0]
+    plot = browser.plots()[form.plots.index(form.object(kind))]
     if kind == PEAK:
         browser.double_click(plot, _part(form, first + 0.25))
     else:
