@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -27,7 +27,7 @@ class Pair:
     """Label Studio and the backend, each ready, and the tap between them. key: the backend's, for Label Studio."""
 
     studio: AnyStudio
-    key: str
+    key: str = field(repr=False)
     backend: str
     tap: Tap
 
@@ -70,7 +70,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
         yield Pair(studio, key, backend.url, running.enter_context(Tap(port)))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def hasty_backend(pair: Pair, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a second backend, for many small projects: it trains briefly, and only when it is told to."""
     folder = tmp_path_factory.mktemp("hasty")

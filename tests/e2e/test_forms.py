@@ -86,12 +86,16 @@ def _make_project(pair: Pair, backend: str, form: Form) -> FormProject:
 def _task_data(pair: Pair, project: int, contents: Sequence[Content]) -> list[dict[str, Any]]:
     """Files are uploaded, and the tasks hold their addresses."""
     files = {
-        f"recording-{number}.{'json' if content.startswith(b'{') else 'csv'}": content
+        f"recording-{number}.{_ending(content)}": content
         for number, content in enumerate(contents)
         if isinstance(content, bytes)
     }
     values = pair.studio.upload(project, files) if files else contents
     return [{VALUE_KEY: value} for value in values]
+
+
+def _ending(content: bytes) -> str:
+    return "json" if content.startswith(b"{") else "csv"
 
 
 def _suggested(pair: Pair, backend: str, form: Form, project: FormProject) -> list[Span]:
