@@ -11,7 +11,9 @@ from pathlib import Path
 
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.actions.action_builder import ActionBuilder
 from selenium.webdriver.common.by import By
+from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import WebDriverWait
 
 from demo.servers import PASSWORD, USERNAME
@@ -31,6 +33,7 @@ _SWITCHES = (
     "--window-size=1500,1040",
 )
 _WITHIN = 60  # seconds for a page to show what it should
+_PUT = 0.7  # seconds without an exchange of elements, even for the same, after which the page can be clicked on
 _STEADY = 2.0  # seconds without a change after which the editor has drawn all it will
 
 # What the eye sees: the coloured rectangles in each channel's plot. The editor's own store is not asked.
@@ -40,6 +43,61 @@ return [...document.querySelectorAll('.htx-timeseries-channel')].map(channel =>
         .filter(region => Number(region.getAttribute('width')) > 0)
         .map(region => region.getAttribute('fill')));
 """
+
+# The same with where they lie, in parts of the plot's width, and where the plot is in the window.
+_PLOTS = """
+return [...document.querySelectorAll('.htx-timeseries-channel')].map(channel => {
+    const overlay = channel.querySelector('.new_brush .overlay');
+    const {left, top, width, height} = overlay.getBoundingClientRect();
+    const part = (rect, name) => Number(rect.getAttribute(name)) / Number(overlay.getAttribute('width'));
+    const marks = [...channel.querySelectorAll('g.brush')]
+        .filter(brush => brush.style.display !== 'none')
+        .map(brush => brush.querySelector('rect.selection'))
+        .filter(rect => Number(rect.getAttribute('width')) > 0)
+        .map(rect => [part(rect, 'x'), part(rect, 'x') + part(rect, 'width'), rect.getAttribute('fill')]);
+    return [left, top, width, height, marks];
+});
+"""
+# What the editor holds, and will store when the annotator submits.
+_REGIONS = """
+return window.Htx.annotationStore.selected.regions.map(region =>
+    [region.results[0].from_name.name, [...region.labels], region.start, region.end, region.instant]);
+"""
+
+
+@dataclass(frozen=True, order=True)
+class Mark:
+    """A coloured rectangle in a plot: from where to where, in parts of the plot's width."""
+
+    start: float
+    end: float
+    colour: str
+
+
+@dataclass(frozen=True)
+class Plot:
+    """One channel's plot (or a MultiChannel's), in pixels of the window, and the marks in it from left to right."""
+
+    left: float
+    top: float
+    width: float
+    height: float
+    marks: tuple[Mark, ...]
+
+    def pixel(self, part: float) -> int:
+        """The pixel of the window at a part of the plot's width."""
+        return round(self.left + part * self.width)
+
+
+@dataclass(frozen=True)
+class EditorRegion:
+    """A region as the editor's own store has it; start and end in milliseconds since 1970, or as plain numbers."""
+
+    control: str
+    labels: tuple[str, ...]
+    start: float
+    end: float
+    instant: bool
 
 
 @dataclass(frozen=True)
@@ -90,9 +148,74 @@ class Browser:
             time.sleep(0.2)
         return last
 
+    def wait_until_steady(self) -> None:
+        """Return once the editor has put its labels and plots on the page for good: it does so several times over."""
+        deadline = time.monotonic() + _WITHIN
+        last, since = self._parts(), time.monotonic()
+        while time.monotonic() - since < _PUT:
+            assert time.monotonic() < deadline, "the editor does not come to rest"
+            time.sleep(0.1)
+            if (now := self._parts()) != last:
+                last, since = now, time.monotonic()
+
+    def plots(self, marks: int = 0) -> list[Plot]:
+        """The plots with what is drawn in them, as soon as it is that many marks in all (or after a minute)."""
+        deadline = time.monotonic() + _WITHIN
+        while True:
+            plots = [
+                Plot(left, top, width, height, tuple(sorted(Mark(*mark) for mark in drawn)))
+                for left, top, width, height, drawn in self._driver.execute_script(_PLOTS)
+            ]
+            if sum(len(plot.marks) for plot in plots) >= marks or time.monotonic() > deadline:
+                return plots
+            time.sleep(0.1)
+
+    def regions(self) -> list[EditorRegion]:
+        """The regions of the annotation that is open, as the editor holds them now."""
+        return [
+            EditorRegion(control, tuple(labels), start, end, instant)
+            for control, labels, start, end, instant in self._driver.execute_script(_REGIONS)
+        ]
+
+    def choose_label(self, shown: str) -> None:
+        """Click a label, for the next region to be drawn."""
+        (label,) = (
+            label
+            for label in self._driver.find_elements(By.CSS_SELECTOR, ".lsf-label")
+            if label.find_element(By.CSS_SELECTOR, ".lsf-label__text").text == shown
+        )
+        label.click()
+
+    def drag(self, plot: Plot, start: float, end: float) -> None:
+        """Press the mouse at a part of a plot's width and let go at another."""
+        mouse, height = self._mouse_at(plot, start), round(plot.top + plot.height / 2)
+        mouse.pointer_action.pointer_down()
+        for part in (start + (end - start) / 2, end):
+            mouse.pointer_action.move_to_location(plot.pixel(part), height)
+        mouse.pointer_action.pointer_up()
+        mouse.perform()
+
+    def double_click(self, plot: Plot, at: float) -> None:
+        """Click twice at a part of a plot's width."""
+        mouse = self._mouse_at(plot, at)
+        mouse.pointer_action.double_click()
+        mouse.perform()
+
+    def submit(self) -> None:
+        """Press "Submit"."""
+        self._driver.find_element(By.CSS_SELECTOR, "[data-testid=bottombar-submit-button]").click()
+
+    def _mouse_at(self, plot: Plot, part: float) -> ActionBuilder:
+        mouse = ActionBuilder(self._driver, duration=50)
+        mouse.pointer_action.move_to_location(plot.pixel(part), round(plot.top + plot.height / 2))
+        return mouse
+
     def save_screenshot(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         assert self._driver.save_screenshot(str(path)), f"the screenshot could not be written to {path}"
+
+    def _parts(self) -> list[WebElement]:
+        return self._driver.find_elements(By.CSS_SELECTOR, ".lsf-label, .htx-timeseries-channel svg, g.brush")
 
     def _look(self) -> Drawn:
         return Drawn(tuple(tuple(channel) for channel in self._driver.execute_script(_DRAWN)))

@@ -5,17 +5,17 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
 from demo import servers
 from demo.recordings import SampleRecording, sample_recordings
-from demo.studio import Studio
 from demo.training import status, wait_for_version
 from tests.e2e import browser
 from tests.e2e.browser import Browser
+from tests.e2e.studio import AnyStudio
 from tests.e2e.tap import Tap
 
 START_WITHIN = 600.0  # seconds; Label Studio makes its database first
@@ -24,9 +24,10 @@ TRAIN_WITHIN = 600.0
 
 @dataclass(frozen=True)
 class Pair:
-    """Label Studio and the backend, each ready, and the tap between them."""
+    """Label Studio and the backend, each ready, and the tap between them. key: the backend's, for Label Studio."""
 
-    studio: Studio
+    studio: AnyStudio
+    key: str = field(repr=False)
     backend: str
     tap: Tap
 
@@ -61,12 +62,25 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
         pytest.fail(str(error), pytrace=False)
     with ExitStack() as running:
         running.enter_context(label_studio).wait_until_healthy(START_WITHIN)
-        studio = running.enter_context(Studio(label_studio.url))
+        studio = running.enter_context(AnyStudio(label_studio.url))
         key = studio.personal_access_token(folder / "token")
         port = _free_port()
         backend = running.enter_context(servers.backend(folder, folder / "models", port, label_studio.url, key))
         backend.wait_until_healthy(START_WITHIN)
-        yield Pair(studio, backend.url, running.enter_context(Tap(port)))
+        yield Pair(studio, key, backend.url, running.enter_context(Tap(port)))
+
+
+@pytest.fixture(scope="module")
+def hasty_backend(pair: Pair, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a second backend, for many small projects: it trains briefly, and only when it is told to."""
+    folder = tmp_path_factory.mktemp("hasty")
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("TRAINING_EFFORT", "0.2")
+        environment.setenv("START_TRAINING_EACH_N_UPDATES", "1000")
+        server = servers.backend(folder, folder / "models", _free_port(), pair.studio.url, pair.key)
+    with server:
+        server.wait_until_healthy(START_WITHIN)
+        yield server.url
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,39 @@
+"""What the tests ask of Label Studio beyond the demo: projects of any config, recordings of any form."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from demo.studio import Studio
+
+
+class AnyStudio(Studio):
+    """A running Label Studio, logged in, for projects of any form."""
+
+    def project_with(self, title: str, config: str) -> int:
+        """A new project with this config."""
+        made = self._ask("POST", "/api/projects/", json={"title": title, "label_config": config})
+        return int(made["id"])
+
+    def upload(self, project: int, files: Mapping[str, bytes]) -> list[str]:
+        """The addresses (/data/upload/...) under which Label Studio serves the files."""
+        path = f"/api/projects/{project}/import"
+        parts = [(name, (name, content)) for name, content in files.items()]
+        uploaded = self._ask("POST", path, params={"commit_to_project": "false"}, files=parts)["file_upload_ids"]
+        stored = self._ask("GET", f"/api/projects/{project}/file-uploads", params={"ids": json.dumps(uploaded)})
+        by_id = {upload["id"]: f"/data/{upload['file']}" for upload in stored}
+        return [by_id[number] for number in uploaded]
+
+    def import_tasks(self, project: int, tasks: Sequence[Mapping[str, Any]]) -> None:
+        """Tasks as Label Studio imports them: {"data": ..., "annotations": ...}."""
+        self._ask("POST", f"/api/projects/{project}/import", json=list(tasks))
+
+    def annotations(self, task: int) -> list[dict[str, Any]]:
+        """A task's annotations as Label Studio stores them."""
+        return list(self._ask("GET", f"/api/tasks/{task}/annotations/"))
+
+    def download(self, address: str) -> bytes:
+        """An uploaded file."""
+        return self._http.get(address).raise_for_status().content
