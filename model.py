@@ -20,8 +20,8 @@ class TimeSeriesSegmenter(ModelBase):
     def fit(self, event: str, data: Mapping[str, Any], **_: Any) -> int | None:
         """An event arrives -> a training is asked for, in milliseconds; returns its number, None if none is due.
 
-        The trainer process does the rest (`backend.trainer.train_project`): enough annotated tasks -> load them ->
-        a state for each row from the labelled ranges -> fit the LSTM -> publish the new version.
+        The trainer process does the rest (`backend/trainer.py`): load the annotated tasks -> enough of them, and
+        anything new? -> a state for each row from the labelled ranges -> fit the LSTM -> publish the new version.
         """
         return service().event(int(self.project_id), event, data)
 

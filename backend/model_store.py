@@ -95,6 +95,13 @@ class ModelStore:
         except (FileNotFoundError, ValueError) as error:
             raise ModelError(f"The report {path} cannot be read ({error}): use another version.") from error
 
+    def label_config(self, project: int, version: str) -> str:
+        """The label config that a version was trained with, "" when it is lost; raises VersionError."""
+        try:
+            return (self.version_folder(project, version) / CONFIG_FILE).read_text("utf-8")
+        except (FileNotFoundError, UnicodeDecodeError):
+            return ""
+
     def use(self, project: int, version: str) -> None:
         """Pin a version: it serves until another is pinned or `unpin`; raises VersionError, ModelError or OSError."""
         _load(self.version_folder(project, version))

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from backend.model_store import CONFIG_FILE, ModelStore, VersionError
+from backend.model_store import ModelStore, VersionError
 from backend.settings import current_settings
 from segmenter.errors import ModelError
 
@@ -52,8 +52,8 @@ def list_versions(project: int | None) -> None:
 def show(project: int, version: str) -> None:
     """The training report and label config of a version, as JSON."""
     store = _store()
-    config = (store.version_folder(project, version) / CONFIG_FILE).read_text("utf-8")
-    click.echo(json.dumps({"label_config": config, "segmenters": store.reports(project, version)}, indent=1))
+    report = {"label_config": store.label_config(project, version), "segmenters": store.reports(project, version)}
+    click.echo(json.dumps(report, indent=1))
 
 
 @models.command()

@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -55,10 +56,15 @@ class Service:
         row = payload.get("project")
         if isinstance(row, Mapping) and isinstance(label_config := row.get("label_config"), str) and label_config:
             self.remember(project, label_config)
+        if event == "TASKS_CREATED":  # an import may bring annotations, and its payload does not show them
+            self.jobs.look(project, event)
+            return None
         if event == "START_TRAINING":
             every = 0
-        elif event in COUNTED_EVENTS or (event == "TASKS_CREATED" and _brings_annotations(payload)):
+        elif event in COUNTED_EVENTS:
             every = self.settings.start_training_each_n_updates
+        elif event == "PROJECT_UPDATED" and self._is_relabelled(project):
+            every = 1
         else:
             return None
         request = self.jobs.request(project, event, every)
@@ -102,6 +108,15 @@ class Service:
             "misfits": reasons,
             "failures": self.seen.failures(project),
         }
+
+    def _is_relabelled(self, project: int) -> bool:
+        """Whether labels, channels or how to read recordings differ from what the version that serves has learned."""
+        version, now = self.store.current_version(project), self.seen.label_config(project)
+        if version is None or now is None:
+            return False
+        before, _ = _labelings(self.store.label_config(project, version))
+        after, problem = _labelings(now)
+        return problem is None and set(map(_unordered, before)) != set(map(_unordered, after))
 
     def _misfits(self, project: int) -> tuple[str | None, list[str]]:
         """Why nothing can be suggested for the project's label config, or what of it not by the model that serves."""
@@ -169,15 +184,17 @@ def _labelings(label_config: str) -> tuple[tuple[Labeling, ...], LabelConfigErro
     return labelings, None if labelings else LabelConfigError(NO_PAIR)
 
 
+def _unordered(labeling: Labeling) -> Labeling:
+    """A labeling with its names in a fixed order: their order in the config means nothing."""
+    return replace(
+        labeling,
+        labels=tuple(sorted(labeling.labels)),
+        channels=tuple(sorted(labeling.channels)),
+        synonyms=tuple(sorted(labeling.synonyms)),
+    )
+
+
 def _task_id(task: Mapping[str, Any]) -> int | None:
     """A task's id in Label Studio. From a request anything may come, and an id ends up in addresses."""
     number = task.get("id")
     return number if isinstance(number, int) and not isinstance(number, bool) and 0 <= number < 2**63 else None
-
-
-def _brings_annotations(payload: Mapping[str, Any]) -> bool:
-    """Whether tasks arrived with annotations in them: an import fires no annotation event."""
-    tasks = payload.get("tasks")
-    return isinstance(tasks, list) and any(
-        isinstance(task, Mapping) and (task.get("annotations") or task.get("total_annotations")) for task in tasks
-    )

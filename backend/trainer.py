@@ -5,6 +5,8 @@ Web workers keep one running (TrainerKeeper); `python -m backend trainer` is tha
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
 import os
 import signal
@@ -14,6 +16,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import FrameType
 
@@ -25,8 +28,8 @@ from backend.model_store import ModelStore
 from backend.settings import Settings
 from backend.training_jobs import Job, TrainingJobs
 from segmenter.errors import NothingToLearn, SegmenterError
-from segmenter.labeling import read_label_config
-from segmenter.pipeline import Learned, learn
+from segmenter.labeling import Labeling, read_label_config
+from segmenter.pipeline import Task, learn
 from segmenter.training import Progress
 
 logger = logging.getLogger(__name__)
@@ -41,26 +44,38 @@ class TrainingStopped(BaseException):
     """The process is asked to stop; the training stays due. Not an Exception: nothing may mistake it for a failure."""
 
 
-class TooFewAnnotations(SegmenterError):
-    """There are fewer annotated tasks than MIN_ANNOTATED_TASKS."""
+class NothingNew(Exception):
+    """There is nothing to learn that the version which serves has not learned, or too little to begin with."""
 
 
-def train_project(
-    project: int, studio: Studio, store: ModelStore, settings: Settings, progress: Callable[[Progress], None]
-) -> tuple[str, Learned]:
-    """Load the annotated tasks, learn, publish; returns the new version and what it was learned from.
+@dataclass(frozen=True)
+class Lesson:
+    """What there is to learn in a project."""
 
-    Raises LabelStudioError, SegmenterError or OSError; the version that served before then serves on.
+    label_config: str
+    labelings: tuple[Labeling, ...]
+    tasks: tuple[Task, ...]
+
+    @property
+    def fingerprint(self) -> str:
+        """The same for the same labels, channels and annotations, however they were stored."""
+        tasks = sorted(json.dumps(asdict(task), sort_keys=True, default=str) for task in self.tasks)
+        return hashlib.sha256("\n".join((repr(self.labelings), *tasks)).encode("utf-8", "replace")).hexdigest()
+
+
+def load_lesson(project: int, studio: Studio, settings: Settings) -> Lesson:
+    """Ask Label Studio for the label config and the annotated tasks.
+
+    Raises LabelStudioError, LabelConfigError, or NothingNew when there are fewer than MIN_ANNOTATED_TASKS.
     """
     label_config = studio.project(project).label_config
     labelings = read_label_config(label_config)
-    tasks = [task for task in studio.annotated_tasks(project) if task.annotated]
+    tasks = tuple(task for task in studio.annotated_tasks(project) if task.annotated)
     if len(tasks) < settings.min_annotated_tasks:
-        raise TooFewAnnotations(
+        raise NothingNew(
             f"{len(tasks)} annotated tasks, MIN_ANNOTATED_TASKS asks for {settings.min_annotated_tasks}: annotate more"
         )
-    learned = learn(labelings, tasks, studio.fetch, settings.training(), progress)
-    return store.publish(project, learned.model, label_config), learned
+    return Lesson(label_config, labelings, tasks)
 
 
 def run_trainer(settings: Settings) -> None:
@@ -94,17 +109,14 @@ class _Trainer:
         job = self._jobs.take()
         if job is None:
             return False
-        began = time.monotonic()
-        logger.info("project %d: training begins (attempt %d)", job.project, job.attempt)
         try:
-            version, learned = train_project(job.project, self._studio, self._store, self._settings, self._noting(job))
+            self._train(job)
         except TrainingStopped:
             logger.info("project %d: the training is stopped and stays due", job.project)
             self._jobs.give_back(job)
-        except TooFewAnnotations as error:
-            logger.info("project %d: no training: %s", job.project, error)
-            trained = self._store.current_version(job.project) is not None
-            self._jobs.fail(job, str(error), state="ready" if trained else "untrained")
+        except NothingNew as reason:
+            logger.info("project %d: no training: %s", job.project, reason)
+            self._jobs.nothing_new(job, str(reason), self._store.current_version(job.project) is not None)
         except LabelStudioError as error:
             logger.error("project %d: training failed: %s", job.project, error)
             self._jobs.fail(job, str(error), passing=error.passing)
@@ -115,12 +127,23 @@ class _Trainer:
         except Exception as error:  # a bug, or a full disk: the queue goes on, the log has the whole of it
             logger.exception("project %d: training failed", job.project)
             self._jobs.fail(job, f"{type(error).__name__}: {error}; the log has the details")
-        else:
-            seconds = time.monotonic() - began
-            self._jobs.finish(job, learned.left_out)
-            logger.info("project %d: version %s published, learned from %d tasks, %d left out, in %.1f s",
-                        job.project, version, learned.tasks, len(learned.left_out), seconds)  # fmt: skip
         return True
+
+    def _train(self, job: Job) -> None:
+        """Load what there is to learn, learn it, publish; the version that served before then serves on."""
+        began = time.monotonic()
+        lesson = load_lesson(job.project, self._studio, self._settings)
+        serving = self._store.current_version(job.project)
+        if serving and lesson.fingerprint == job.learned and not job.always:
+            raise NothingNew(f"version {serving} has learned all there is; Start training trains anyway")
+        logger.info("project %d: training on %d tasks begins (attempt %d)", job.project, len(lesson.tasks), job.attempt)
+        self._jobs.begin_to_learn(job)
+        settings = self._settings.training()
+        learned = learn(lesson.labelings, lesson.tasks, self._studio.fetch, settings, self._noting(job))
+        version = self._store.publish(job.project, learned.model, lesson.label_config)
+        self._jobs.finish(job, learned.left_out, lesson.fingerprint)
+        logger.info("project %d: version %s published, learned from %d tasks, %d left out, in %.1f s",
+                    job.project, version, learned.tasks, len(learned.left_out), time.monotonic() - began)  # fmt: skip
 
     def _noting(self, job: Job) -> Callable[[Progress], None]:
         noted = 0.0

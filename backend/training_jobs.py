@@ -3,6 +3,9 @@
 A project's row counts requests. A training covers the requests made before it began; those made while it runs become
 one more. What is not covered by an ended training is due: after a crash it still is. Who trains holds a file lock that
 the operating system takes back when the process dies, however it dies.
+
+An import says nothing of the annotations it brings, and says it before they can be seen. So it asks for looks, seconds
+and minutes later, each of which becomes a training only where there is something new to learn.
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ import sqlite3
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +25,10 @@ from segmenter.pipeline import LeftOut
 
 _ATTEMPTS = 5  # how often a training that died, or failed for a passing reason, is begun again
 _FIRST_PAUSE = 5.0  # seconds before the second attempt; doubles from one to the next
-_SCHEMA = """
+_LOOK_PAUSES = (2.0, 15.0, 120.0)  # seconds after an import to the first look, and from each look to the next
+# What has been done to the database, step by step; how many steps it has seen is its user_version.
+_SCHEMA = (
+    """
 CREATE TABLE IF NOT EXISTS projects (
     id INTEGER PRIMARY KEY,
     events INTEGER NOT NULL DEFAULT 0,      -- annotation events since the last training began
@@ -35,8 +41,16 @@ CREATE TABLE IF NOT EXISTS projects (
     phase TEXT NOT NULL DEFAULT '', epoch INTEGER NOT NULL DEFAULT 0, epochs INTEGER NOT NULL DEFAULT 0,
     percent REAL NOT NULL DEFAULT 0, since REAL, reason TEXT NOT NULL DEFAULT '',
     left_out TEXT NOT NULL DEFAULT '[]', last_event TEXT, last_event_at REAL, last_training_at REAL
+)""",
+    # 1 where a request is to train whether or not there is anything new
+    "ALTER TABLE projects ADD COLUMN always INTEGER NOT NULL DEFAULT 0",
+    # a fingerprint of what the last version learned from
+    "ALTER TABLE projects ADD COLUMN learned TEXT NOT NULL DEFAULT ''",
+    # looks still to come after an import, and when, in seconds since 1970
+    "ALTER TABLE projects ADD COLUMN looks INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE projects ADD COLUMN look_at REAL NOT NULL DEFAULT 0",
 )
-"""
+_DUE = "(requested > answered AND not_before <= :now OR looks > 0 AND look_at <= :now)"
 
 
 @dataclass(frozen=True)
@@ -46,6 +60,9 @@ class Job:
     project: int
     request: int  # the last request it covers
     attempt: int  # 1 for the first
+    asked: bool = True  # somebody asked for it; otherwise it is a look after an import
+    always: bool = False  # it is to train whether or not there is anything new
+    learned: str = ""  # fingerprint of what the last published version learned from
 
 
 class TrainingJobs:
@@ -59,28 +76,35 @@ class TrainingJobs:
     def request(self, project: int, event: str, every: int = 1) -> int | None:
         """Count an event; the `every`-th since the last training asks for a training. Returns the request's number.
 
-        Durable when it returns, in milliseconds; raises OSError or sqlite3.Error when it cannot be stored.
+        With 0 a training is asked for that takes place even if there is nothing new to learn. Durable when it
+        returns, in milliseconds; raises OSError or sqlite3.Error when it cannot be stored.
         """
         with self._transaction() as database:
-            database.execute("INSERT OR IGNORE INTO projects (id) VALUES (?)", (project,))
-            database.execute(
-                "UPDATE projects SET events = events + 1, last_event = ?, last_event_at = ? WHERE id = ?",
-                (event, time.time(), project),
-            )
+            _note_event(database, project, event, counts=True)
             asked = database.execute(
                 "UPDATE projects SET requested = requested + 1, not_before = 0, attempts = 0,"
+                " always = always OR :every = 0,"
                 " state = CASE state WHEN 'training' THEN state ELSE 'queued' END,"
-                " since = CASE WHEN state IN ('training', 'queued') THEN since ELSE ? END"
-                " WHERE id = ? AND events >= ? RETURNING requested",
-                (time.time(), project, every),
+                " since = CASE WHEN state IN ('training', 'queued') THEN since ELSE :now END"
+                " WHERE id = :project AND events >= :every RETURNING requested",
+                {"now": time.time(), "project": project, "every": every},
             ).fetchone()
         return asked["requested"] if asked else None
 
+    def look(self, project: int, event: str) -> None:
+        """Ask for looks whether there is something new to learn; as durable as a request, and raises the same."""
+        with self._transaction() as database:
+            _note_event(database, project, event, counts=False)
+            database.execute(
+                "UPDATE projects SET looks = ?, look_at = ? WHERE id = ?",
+                (len(_LOOK_PAUSES), time.time() + _LOOK_PAUSES[0], project),
+            )
+
     def take(self) -> Job | None:
-        """The training that has been due longest, now this process' own; None when nothing is due."""
+        """The training or look that has been due longest, now this process' own; None when nothing is due."""
         with self._connection() as database:
             due = database.execute(
-                "SELECT id FROM projects WHERE requested > answered AND not_before <= ? ORDER BY since", (time.time(),)
+                f"SELECT id FROM projects WHERE {_DUE} ORDER BY since", {"now": time.time()}
             ).fetchall()
         for row in due:
             lock = self._project_lock(row["id"])
@@ -96,21 +120,35 @@ class TrainingJobs:
         return None
 
     def _begin(self, project: int) -> Job | None:
+        now = time.time()
         with self._transaction() as database:
             row = database.execute(
-                "UPDATE projects SET state = 'training', phase = 'starting', epoch = 0, epochs = 0, percent = 0,"
-                " since = ?, reason = '', covered = requested, events = 0, attempts = attempts + 1"
-                " WHERE id = ? AND requested > answered AND attempts < ? RETURNING covered, attempts",
-                (time.time(), project, _ATTEMPTS),
+                f"SELECT * FROM projects WHERE id = :project AND {_DUE}", {"project": project, "now": now}
             ).fetchone()
-            if row is None:  # begun too often without a word: the process was killed each time
+            if row is None:
+                return None
+            if row["looks"] and row["look_at"] <= now:
+                left = row["looks"] - 1
+                next_look = now + _LOOK_PAUSES[-left] if left else 0.0
+                database.execute("UPDATE projects SET looks = ?, look_at = ? WHERE id = ?", (left, next_look, project))
+            asked = row["requested"] > row["answered"] and row["not_before"] <= now
+            if asked and row["attempts"] >= _ATTEMPTS:  # begun too often without a word: it was killed each time
                 database.execute(
-                    "UPDATE projects SET answered = requested, state = 'failed', attempts = 0, reason = ?"
-                    " WHERE id = ? AND requested > answered",
+                    "UPDATE projects SET answered = requested, state = 'failed', attempts = 0, reason = ? WHERE id = ?",
                     (f"the trainer died {_ATTEMPTS} times in this training, out of memory perhaps; give it more memory"
                      " and press Start training", project),
                 )  # fmt: skip
-        return Job(project, row["covered"], row["attempts"]) if row else None
+                return None
+            job = Job(project, row["requested"], row["attempts"] + 1, asked, bool(row["always"]), row["learned"])
+            if asked:
+                _mark_training(database, job)
+        return job
+
+    def begin_to_learn(self, job: Job) -> None:
+        """A look has found something new: from here on it is a training like any other."""
+        if not job.asked:
+            with self._transaction() as database:
+                _mark_training(database, job)
 
     def progress(self, job: Job, phase: str, epoch: int, epochs: int, percent: float) -> None:
         """Note how far a training is."""
@@ -120,34 +158,38 @@ class TrainingJobs:
                 (phase, epoch, epochs, percent, job.project),
             )
 
-    def finish(self, job: Job, left_out: Sequence[LeftOut] = ()) -> None:
-        """The training's version is published."""
-        self._end(job, "ready", "", left_out)
+    def finish(self, job: Job, left_out: Sequence[LeftOut] = (), learned: str = "") -> None:
+        """The training's version is published. learned: fingerprint of what it learned from."""
+        self._end(job, "ready", "", left_out, learned)
 
-    def fail(
-        self,
-        job: Job,
-        reason: str,
-        passing: bool = False,
-        state: str = "failed",
-        left_out: Sequence[LeftOut] = (),
-    ) -> None:
+    def nothing_new(self, job: Job, reason: str, trained: bool) -> None:
+        """There is nothing to learn that the version which serves has not learned, or too little to begin with."""
+        if job.asked:
+            self._end(job, "ready" if trained else "untrained", reason)
+        else:
+            self._locks.pop(job.project).release()
+
+    def fail(self, job: Job, reason: str, passing: bool = False, left_out: Sequence[LeftOut] = ()) -> None:
         """The training has ended without a version; for a passing reason it is begun again after a growing pause."""
         if passing and job.attempt < _ATTEMPTS:
             pause = _FIRST_PAUSE * 2 ** (job.attempt - 1)
             with self._ending(job) as database:
                 database.execute(
-                    "UPDATE projects SET state = 'failed', reason = ?, not_before = ? WHERE id = ?",
-                    (f"{reason}; trying again in {pause:g} s", time.time() + pause, job.project),
-                )
+                    "UPDATE projects SET state = 'failed', reason = ?, not_before = ?, requested = requested + ?,"
+                    " attempts = ? WHERE id = ?",
+                    (f"{reason}; trying again in {pause:g} s", time.time() + pause, not job.asked, job.attempt,
+                     job.project),
+                )  # fmt: skip
         else:
-            self._end(job, state, reason, left_out)
+            self._end(job, "failed", reason, left_out)
 
     def give_back(self, job: Job) -> None:
         """The training was stopped half way: it stays due and does not count as an attempt."""
         with self._ending(job) as database:
             database.execute(
-                "UPDATE projects SET state = 'queued', attempts = MAX(attempts - 1, 0) WHERE id = ?", (job.project,)
+                "UPDATE projects SET state = 'queued', attempts = MAX(attempts - 1, 0), requested = requested + ?"
+                " WHERE id = ?",
+                (not job.asked, job.project),
             )
 
     def status(self, project: int) -> dict[str, Any]:
@@ -165,15 +207,25 @@ class TrainingJobs:
             status["one_more_due"] = row["requested"] > row["covered"]
         return status
 
-    def _end(self, job: Job, state: str, reason: str, left_out: Sequence[LeftOut]) -> None:
-        tasks = json.dumps([{"task": task.task, "reason": task.reason} for task in left_out])
+    def _end(
+        self,
+        job: Job,
+        state: str,
+        reason: str,
+        left_out: Sequence[LeftOut] | None = None,
+        learned: str | None = None,
+    ) -> None:
+        """None leaves what is known as it is."""
+        tasks = None if left_out is None else json.dumps([asdict(task) for task in left_out])
         with self._ending(job) as database:
             database.execute(
-                "UPDATE projects SET answered = ?, attempts = 0, not_before = 0, reason = ?, left_out = ?,"
-                " percent = 100, state = CASE WHEN requested > ? THEN 'queued' ELSE ? END, since = ?,"
-                " last_training_at = ? WHERE id = ?",
-                (job.request, reason, tasks, job.request, state, time.time(), time.time(), job.project),
-            )
+                "UPDATE projects SET answered = :request, attempts = 0, not_before = 0, reason = :reason,"
+                " left_out = COALESCE(:left_out, left_out), percent = 100, since = :now, last_training_at = :now,"
+                " learned = COALESCE(:learned, learned), always = always AND requested > :request,"
+                " state = CASE WHEN requested > :request THEN 'queued' ELSE :state END WHERE id = :project",
+                {"request": job.request, "reason": reason, "left_out": tasks, "now": time.time(), "learned": learned,
+                 "state": state, "project": job.project},
+            )  # fmt: skip
 
     def _project_lock(self, project: int) -> FileLock:
         folder = self._folder / "projects" / str(project)
@@ -195,9 +247,8 @@ class TrainingJobs:
         database = sqlite3.connect(self._database, timeout=10, isolation_level=None)
         database.row_factory = sqlite3.Row
         try:
-            if database.execute("PRAGMA user_version").fetchone()[0] == 0:
-                database.execute(_SCHEMA)
-                database.execute("PRAGMA user_version = 1")
+            if database.execute("PRAGMA user_version").fetchone()[0] < len(_SCHEMA):
+                _bring_up_to_date(database)
             yield database
         finally:
             database.close()
@@ -212,3 +263,29 @@ class TrainingJobs:
             except BaseException:
                 database.execute("ROLLBACK")
                 raise
+
+
+def _bring_up_to_date(database: sqlite3.Connection) -> None:
+    """Take the steps that a new database, or one of an older release, has not seen; one process at a time."""
+    database.execute("BEGIN IMMEDIATE")
+    seen = database.execute("PRAGMA user_version").fetchone()[0]
+    for step in _SCHEMA[seen:]:
+        database.execute(step)
+    database.execute(f"PRAGMA user_version = {len(_SCHEMA)}")
+    database.execute("COMMIT")
+
+
+def _note_event(database: sqlite3.Connection, project: int, event: str, counts: bool) -> None:
+    database.execute("INSERT OR IGNORE INTO projects (id) VALUES (?)", (project,))
+    database.execute(
+        "UPDATE projects SET events = events + ?, last_event = ?, last_event_at = ? WHERE id = ?",
+        (counts, event, time.time(), project),
+    )
+
+
+def _mark_training(database: sqlite3.Connection, job: Job) -> None:
+    database.execute(
+        "UPDATE projects SET state = 'training', phase = 'loading the annotated tasks', epoch = 0, epochs = 0,"
+        " percent = 0, since = ?, reason = '', covered = ?, events = 0, attempts = ? WHERE id = ?",
+        (time.time(), job.request, job.attempt, job.project),
+    )

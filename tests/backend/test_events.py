@@ -21,7 +21,6 @@ from tests.recordings import CONFIG, activity, regions
         (13, "ANNOTATION_UPDATED", {"annotation": {"id": 1, "result": []}, "task": {"id": 1}}),
         (14, "ANNOTATIONS_CREATED", {"annotation": [{"id": 1}], "task": [{"id": 1}]}),
         (15, "ANNOTATIONS_DELETED", {"annotations": [{"id": 1}]}),
-        (16, "TASKS_CREATED", {"tasks": [{"id": 1, "annotations": [{"id": 1}]}]}),
         (17, "TASKS_DELETED", {"tasks": [{"id": 1}]}),
     ],
 )
@@ -39,7 +38,7 @@ def test_an_event_that_changes_what_there_is_to_learn_asks_for_a_training(
     "body",
     [
         {"action": "ANNOTATION_CREATED"},
-        {"action": "TASKS_CREATED", "project": {"id": 18}, "tasks": [{"id": 1, "annotations": []}]},
+        {"action": "TASKS_CREATED", "tasks": [{"id": 1}]},
         {"action": "PROJECT_UPDATED", "project": {"id": 18}},
         {"action": "LABEL_LINK_CREATED", "project": {"id": 18}},
         {"action": "SOMETHING_NEW", "project": {"id": 18}},
@@ -105,3 +104,52 @@ def test_skipped_tasks_are_too_few_annotations(server: Server, studio: StandIn) 
     status = server.status(project)
     assert (status["state"], status["version"]) == ("untrained", None)
     assert "MIN_ANNOTATED_TASKS" in status["reason"]
+
+
+def test_an_import_that_brings_annotations_is_learned_one_without_is_not(server: Server, studio: StandIn) -> None:
+    """Label Studio reports an import before its annotations can be seen, and never says that there are any."""
+    project = 64
+    studio.add_project(project, CONFIG)
+    assert server.event("TASKS_CREATED", project, tasks=[{"id": 1, "annotations": []}]).status_code == 200
+    for seed in range(4):
+        csv, spans = activity(seed)
+        studio.add_task(project, csv, regions(spans))
+    assert server.wait_for_state(project, "ready")["last_event"] == "TASKS_CREATED"
+    studio.add_task(project, activity(100)[0])
+    began = time.monotonic()
+    server.event("TASKS_CREATED", project, tasks=[{"id": 5, "annotations": []}])
+    server.wait(lambda: time.monotonic() - began > 4, "the first look")
+    assert len(server.status(project)["versions"]) == 1
+
+
+def test_nothing_new_is_not_learned_again_unless_start_training_is_pressed(server: Server, studio: StandIn) -> None:
+    project = annotated_project(studio, 65)
+    server.event("ANNOTATION_CREATED", project, annotation={}, task={})
+    version = server.wait_for_state(project, "ready")["version"]
+    server.event("ANNOTATION_UPDATED", project, annotation={}, task={})
+    server.wait(lambda: "has learned all there is" in server.status(project)["reason"], "the reason")
+    assert server.status(project)["version"] == server.setup(project) == version
+    assert server.train(project) != version
+
+
+@pytest.mark.parametrize(
+    ("project", "before", "after", "trains"),
+    [
+        (66, '<Label value="Walk"/>', '<Label value="Walk"/><Label value="Jump"/>', True),
+        (67, '<Channel column="sensortwo"/>', "", True),
+        (68, '<Label value="Run"/>\n    <Label value="Walk"/>', '<Label value="Walk"/><Label value="Run"/>', False),
+        (69, '<Label value="Run"/>', '<Label value="Run" background="#123456"/>', False),
+        (70, "<View>", "<View", False),
+    ],
+    ids=["a label added", "a channel removed", "labels in another order", "another colour", "no XML"],
+)
+def test_a_changed_label_config_asks_for_a_training_when_labels_or_channels_changed(
+    server: Server, studio: StandIn, project: int, before: str, after: str, trains: bool
+) -> None:
+    annotated_project(studio, project, annotated=2)
+    server.train(project)
+    assert before in CONFIG
+    studio.projects[project].label_config = CONFIG.replace(before, after)
+    assert server.event("PROJECT_UPDATED", project).status_code == (201 if trains else 200)
+    if trains:
+        server.wait(lambda: len(server.status(project)["versions"]) == 2, "the second version", 90)

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import os
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -150,6 +152,100 @@ def test_status_tells_how_far_a_training_is_and_what_was_left_out(jobs: Training
     assert (status["state"], status["phase"], status["epoch"], status["percent"]) == ("training", "fitting", 3, 30.0)
     jobs.finish(job, [LeftOut(5, "no such file")])
     assert jobs.status(7)["left_out"] == [{"task": 5, "reason": "no such file"}]
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The time, in a list of one, for a test to set."""
+    now = [1000.0]
+    monkeypatch.setattr(training_jobs.time, "time", lambda: now[0])
+    return now
+
+
+def test_an_import_is_looked_at_three_times_and_is_no_training_until_something_new_is_found(
+    jobs: TrainingJobs, clock: list[float]
+) -> None:
+    jobs.look(7, "TASKS_CREATED")
+    looked = []
+    for second in range(200):
+        clock[0] = 1000.0 + second
+        job = jobs.take()
+        if job is not None:
+            assert (job.asked, jobs.status(7)["state"]) == (False, "untrained")
+            looked.append(second)
+            jobs.nothing_new(job, "nothing", trained=False)
+    assert looked == [2, 17, 137]
+
+
+@pytest.mark.parametrize("end", ["finish", "fail for good", "fail for now", "stop"])
+def test_a_look_that_finds_something_new_is_a_training_like_any_other(
+    jobs: TrainingJobs, clock: list[float], end: str
+) -> None:
+    jobs.look(7, "TASKS_CREATED")
+    clock[0] += 3
+    job = jobs.take()
+    assert job is not None
+    jobs.begin_to_learn(job)
+    assert jobs.status(7)["state"] == "training"
+    if end == "finish":
+        jobs.finish(job, learned="abc")
+        assert jobs.status(7)["state"] == "ready"
+        assert jobs.take() is None
+    elif end == "fail for good":
+        jobs.fail(job, "no labels")
+        assert (jobs.status(7)["state"], jobs.take()) == ("failed", None)
+    else:
+        if end == "stop":
+            jobs.give_back(job)
+        else:
+            jobs.fail(job, "Label Studio is away", passing=True)
+            clock[0] += 6
+        again = jobs.take()
+        assert again is not None
+        assert (again.asked, again.attempt) == (True, 1 if end == "stop" else 2)
+
+
+def test_a_look_does_not_put_off_what_is_due(jobs: TrainingJobs) -> None:
+    jobs.request(7, EVENT)
+    jobs.look(7, "TASKS_CREATED")
+    job = jobs.take()
+    assert job is not None
+    assert job.asked
+    jobs.finish(job)
+
+
+def test_what_the_last_version_learned_is_remembered_and_start_training_disregards_it(jobs: TrainingJobs) -> None:
+    jobs.request(7, EVENT)
+    job = jobs.take()
+    assert job is not None
+    assert (job.learned, job.always) == ("", False)
+    jobs.finish(job, [LeftOut(5, "no such file")], learned="abc")
+    jobs.request(7, EVENT)
+    job = jobs.take()
+    assert job is not None
+    assert (job.learned, job.always) == ("abc", False)
+    jobs.request(7, "START_TRAINING", every=0)
+    jobs.nothing_new(job, "nothing new", trained=True)
+    assert jobs.status(7)["left_out"] == [{"task": 5, "reason": "no such file"}]
+    job = jobs.take()
+    assert job is not None
+    assert (job.learned, job.always) == ("abc", True)
+    jobs.finish(job, learned="abc")
+    jobs.request(7, EVENT)
+    job = jobs.take()
+    assert job is not None
+    assert not job.always
+
+
+def test_the_queue_of_the_first_release_is_taken_over(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "queue.sqlite3")) as database:
+        database.execute(training_jobs._SCHEMA[0])
+        database.execute("INSERT INTO projects (id, requested, state) VALUES (7, 1, 'queued')")
+        database.execute("PRAGMA user_version = 1")
+        database.commit()
+    job = TrainingJobs(tmp_path).take()
+    assert job is not None
+    assert (job.project, job.request) == (7, 1)
 
 
 @settings(max_examples=40, deadline=None)
