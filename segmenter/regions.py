@@ -112,24 +112,32 @@ def regions_to_targets(regions: Sequence[Region], recording: Recording, labeling
 
 
 def join_under_instants(segments: Sequence[Segment], reach: int) -> tuple[Segment, ...]:
-    """Segments in order of time, those of one state that only instants part as one, as an annotator would draw it.
+    """Segments in order of time, with instants on top of regions as an annotator would draw them.
 
-    An instant lies on top of the region that it is drawn in. `reach`: how many rows may be missing between an instant
-    and its neighbours, having been taken for parts of it.
+    Two segments of one state that only instants part are one. What is no longer than `reach` rows beside an instant of
+    the same label is its flank, and left out. `reach` is also how many rows may be missing between an instant and its
+    neighbours, having been taken for parts of it.
     """
     joined: list[Segment] = []
     under: int | None = None  # the place in `joined` of a region that may go on after the instants that follow it
-    for before, segment in zip([None, *segments], segments, strict=False):
+    for before, segment, after in zip([None, *segments], segments, [*segments[1:], None], strict=False):
         if before is not None and segment.first - before.last - 1 > reach:
             under = None
         if segment.state.instant:
             joined.append(segment)
         elif under is not None and before and before.state.instant and joined[under].state == segment.state:
             joined[under] = _joined(joined[under], segment)
-        else:
+        elif not _is_flank(segment, before, reach) and not _is_flank(segment, after, reach):
             joined.append(segment)
             under = len(joined) - 1
     return tuple(joined)
+
+
+def _is_flank(segment: Segment, neighbour: Segment | None, reach: int) -> bool:
+    if neighbour is None or neighbour.state != State(segment.state.labels, instant=True):
+        return False
+    between = max(segment.first - neighbour.last, neighbour.first - segment.last) - 1
+    return segment.last - segment.first < reach and between <= reach
 
 
 def _joined(first: Segment, second: Segment) -> Segment:

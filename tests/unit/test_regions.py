@@ -436,11 +436,16 @@ def test_a_suggestion_has_the_form_of_an_annotation() -> None:
         ("an instant right after a region, far from the next", "W0-3 p5 W11-14", "W0-3 p5 W11-14"),
         ("instants before and after a region", "p1 W2-5 p6", "p1 W2-5 p6"),
         ("a region that goes on twice", "W0-3 p5 W7-9 p10 W11-14", "W0-14 p5 p10"),
+        ("a sliver before an instant of its label", "P3-4 p5", "p5"),
+        ("a sliver after an instant of its label", "p5 P7-8 W9-14", "p5 W9-14"),
+        ("a sliver far from an instant of its label", "P1-2 p6", "P1-2 p6"),
+        ("a sliver beside an instant of another label", "W3-4 p5", "W3-4 p5"),
+        ("a region beside an instant of its label", "P1-3 p5 P7-9", "P1-9 p5"),
         ("two regions in a row, each with an instant", "W0-3 p4 W5-9 r10-12 p13 r14-16", "W0-9 p4 r10-16 p13"),
     ],
 )
 def test_an_instant_does_not_part_the_region_it_lies_in(what: str, segments: str, joined: str) -> None:
-    labels = {"W": "Walk", "r": "r", "p": "Peak"}
+    labels = {"W": "Walk", "r": "r", "p": "Peak", "P": "Peak"}  # "p" is an instant
 
     def read(text: str) -> list[Segment]:
         found = []
