@@ -19,7 +19,7 @@ def test_annotations_saved_while_a_training_runs_are_not_held_up_and_one_more_tr
     tasks = pair.studio.tasks(project)
     pair.studio.connect(project, pair.tap.url, "segmenter")
     pair.studio.annotate(tasks[3].id, recordings[3].annotation())
-    _wait_until_training(pair, project)
+    _wait_until_fitting(pair, project)
 
     for task, recording in list(zip(tasks, recordings, strict=True))[4:]:
         pair.studio.annotate(task.id, recording.annotation())
@@ -49,8 +49,9 @@ def test_start_training_makes_a_new_version_for_which_suggestions_are_made_anew(
     assert [version for version, _ in pair.studio.tasks(project)[2].predictions] == versions
 
 
-def _wait_until_training(pair: Pair, project: int) -> None:
+def _wait_until_fitting(pair: Pair, project: int) -> None:
+    """A training that still loads the tasks would see the next annotation, and nothing would be left for one more."""
     deadline = time.monotonic() + _TRAINING_WITHIN
-    while status(pair.backend, project)["state"] != "training":
+    while not status(pair.backend, project).get("epoch"):
         assert time.monotonic() < deadline, f"no training began: {status(pair.backend, project)}"
         time.sleep(0.05)
