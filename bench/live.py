@@ -1,0 +1,57 @@
+"""A running backend: the real server with its workers and its trainer, and a stand-in for Label Studio."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+from bench.generated import LABELS, Sample, label_config
+from tests.backend.label_studio import StandIn
+from tests.backend.server import Server
+
+WORKERS = 2
+UNTRAINED = "untrained"  # the version of a project without a model
+
+
+@contextmanager
+def running_backend(effort: float) -> Iterator[Server]:
+    """A backend with nothing trained yet, on two workers and settings that are otherwise the defaults."""
+    threads = max(1, (os.cpu_count() or 1) // 2)
+    with tempfile.TemporaryDirectory() as scratch, closing(StandIn()) as studio:
+        server = Server(
+            studio,
+            Path(scratch) / "models",
+            WORKERS=str(WORKERS),
+            TRAINING_THREADS=str(threads),
+            TRAINING_EFFORT=str(effort),
+        )
+        with closing(server):
+            yield server
+
+
+def add_project(server: Server, number: int, channels: int, samples: Sequence[Sample]) -> None:
+    """A project with these recordings, all of them annotated."""
+    server.studio.add_project(number, label_config(channels, LABELS))
+    for sample in samples:
+        server.studio.add_task(number, sample.csv, list(sample.result))
+
+
+def annotate(server: Server, number: int) -> None:
+    """Tell the backend, as Label Studio does, that somebody has saved an annotation of the project."""
+    task = max(server.studio.projects[number].tasks)
+    answer = server.event("ANNOTATION_CREATED", number, annotation={"id": task, "result": []}, task={"id": task})
+    answer.raise_for_status()
+
+
+def predict_body(server: Server, number: int, task: int) -> dict[str, Any]:
+    """What Label Studio posts to /predict when a task is opened."""
+    return {
+        "tasks": [server.studio.task(number, task)],
+        "project": f"{number}.1700000000",
+        "label_config": server.studio.projects[number].label_config,
+        "params": {"login": None, "password": None, "context": None},
+    }
