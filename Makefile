@@ -39,7 +39,7 @@ serve: $(VENV)/.serve  ## the backend alone, on PORT (9090)
 e2e: $(VENV)/.e2e $(LS_VENV)/.installed  ## tests against a real Label Studio, in a real browser
 	@$(BIN)/python -m pytest tests/e2e $(ARGS)
 
-bench: $(VENV)/.test  ## speed and quality, as a table
+bench: $(VENV)/.bench  ## quality, speed, memory and serving, each beside its target: an hour
 	@$(BIN)/python -m bench $(ARGS)
 
 check: $(VENV)/.test  ## lint, formatting, types
@@ -72,6 +72,12 @@ $(VENV)/.serve: requirements-base.txt requirements.txt | $(BIN)/python
 $(VENV)/.test: requirements-test.txt $(VENV)/.serve
 	@echo "Adding the tools for tests to $(VENV):"
 	@set -o pipefail; $(BIN)/python $(PIP_INSTALL) -r requirements-test.txt $(BRIEFLY)
+	@$(INSTALL_BASE)
+	@touch $@
+
+$(VENV)/.bench: requirements-bench.txt $(VENV)/.test
+	@echo "Adding what the benchmarks compare with and draw with to $(VENV):"
+	@set -o pipefail; $(BIN)/python $(PIP_INSTALL) -r requirements-bench.txt $(BRIEFLY)
 	@$(INSTALL_BASE)
 	@touch $@
 
