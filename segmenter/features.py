@@ -1,14 +1,16 @@
-"""Channel values -> what the network sees: two views of each channel, their rolling means and spreads, and gaps.
+"""Channel values -> what the network sees: two views of each channel, their rolling means, movement, and gaps.
 
 The *absolute* view is a channel in units of the training recordings: levels keep their meaning from one recording to
 the next. The *relative* view is the same channel around the recording's own median: levels that drift from one
-recording to the next cannot mislead it. Rolling spreads need no level and belong to neither.
+recording to the next cannot mislead it. *Movement* needs no level and belongs to neither: how much a channel spreads in
+each rolling window, and its slope, what the next rows have more than the last ones. Slopes of wide windows would tell
+which segment comes before and after: a network that has seen few recordings learns their order by heart.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -23,6 +25,8 @@ FAR = 8.0
 STILL = 0.02
 # No sensor says more than this; far below the largest float64, so that sums and squares of values stay finite.
 LARGEST = 1e100
+# Spreads and slopes that hardly differ in training are not blown up to differ a lot.
+LEAST_SPREAD_SCALE, LEAST_SLOPE_SCALE = 0.25, 0.01
 # A channel that varies less than this part of its own magnitude is constant: what is left is rounding.
 CONSTANT = 1e-9
 
@@ -31,16 +35,20 @@ CONSTANT = 1e-9
 class Scaling:
     """What was learned from the training recordings to turn values into features.
 
-    All arrays are float64 (channels,) but for `spread_center` and `spread_scale`, which are (widths, channels).
-    center, scale: of the absolute view. relative_scale: of the deviations from each recording's own median.
-    widths: of the rolling windows, in rows, odd, ascending.
+    Arrays are float64 (channels,) where nothing else is said. center, scale: of the absolute view. relative_scale: of
+    the deviations from each recording's own median. movement_center, movement_scale: (widths + 1, channels), of the
+    spreads at each width and of the slopes. lowest, highest: (size - channels,), the range of each feature but the
+    gaps in training; what lies beyond is taken for its end, since nothing was learned of what it means. widths: of the
+    rolling windows, in rows, odd, ascending, at least one.
     """
 
     center: np.ndarray
     scale: np.ndarray
     relative_scale: np.ndarray
-    spread_center: np.ndarray
-    spread_scale: np.ndarray
+    movement_center: np.ndarray
+    movement_scale: np.ndarray
+    lowest: np.ndarray
+    highest: np.ndarray
     widths: tuple[int, ...]
 
     @property
@@ -55,8 +63,8 @@ class Scaling:
 
     @property
     def size(self) -> int:
-        """Features of a row: the absolute view, the relative view, the rolling spreads, one gap indicator a channel."""
-        return 2 * self.view_size + self.channels * (len(self.widths) + 1)
+        """Features of a row: the absolute view, the relative view, movement, one gap indicator a channel."""
+        return 2 * self.view_size + self.channels * (len(self.widths) + 2)
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,17 +93,32 @@ def learn_scaling(recordings: Sequence[np.ndarray], widths: Sequence[int]) -> Sc
     center, scale = _location_and_scale(everything)
     deviations = np.concatenate([values - np.median(values, axis=0) for values in bridged])
     relative_scale = _location_and_scale(deviations)[1]
-    plain = Scaling(center, scale, relative_scale, np.zeros((0, 0)), np.zeros((0, 0)), tuple(widths))
-    spreads = [_rolling(prepare(values, plain).deviations, plain.widths)[1] for values in bridged]
-    stacked = np.concatenate(spreads)  # (rows, widths, channels)
-    return Scaling(
+    movement = len(widths) + 1, len(center)
+    features = (2 * (1 + len(widths)) + len(widths) + 1) * len(center)
+    plain = Scaling(
         center,
         scale,
         relative_scale,
-        stacked.mean(axis=0),
-        np.maximum(stacked.std(axis=0), 0.25),
+        np.zeros(movement),
+        np.ones(movement),
+        np.full(features, -np.inf),
+        np.full(features, np.inf),
         tuple(widths),
     )
+    prepared = [prepare(values, plain) for values in recordings]
+    moved = np.concatenate([_rolling(rows.deviations, plain.widths)[1] for rows in prepared])
+    least = np.array([LEAST_SPREAD_SCALE] * len(widths) + [LEAST_SLOPE_SCALE])[:, None]
+    scaled = replace(plain, movement_center=moved.mean(axis=0), movement_scale=np.maximum(moved.std(axis=0), least))
+    ranges = [(seen.min(axis=0), seen.max(axis=0)) for seen in _all_features(prepared, scaled)]
+    lowest, highest = np.min([low for low, _ in ranges], axis=0), np.max([high for _, high in ranges], axis=0)
+    return replace(scaled, lowest=lowest, highest=highest)
+
+
+def _all_features(recordings: Sequence[Prepared], scaling: Scaling) -> Iterator[np.ndarray]:
+    """Features but the gaps of one recording after the other, those without a row left out."""
+    for rows in recordings:
+        if len(rows):
+            yield compute_features(rows, scaling, 0, len(rows))[:, : -scaling.channels]
 
 
 def prepare(values: np.ndarray, scaling: Scaling) -> Prepared:
@@ -111,12 +134,12 @@ def compute_features(prepared: Prepared, scaling: Scaling, first: int, last: int
     """Features of the rows first..last-1, float32 (last - first, scaling.size).
 
     Rows before the beginning or after the end of the recording repeat its outermost row. The order of the features is
-    the absolute view, the relative view, spreads, gaps; a hidden view is 0.
+    the absolute view, the relative view, movement, gaps; a hidden view is 0.
     """
-    reach = max(scaling.widths, default=1) // 2
+    reach = max(max(scaling.widths) // 2, min(scaling.widths))
     inner_first, inner_last = max(first, 0), min(last, len(prepared))
     start, stop = max(inner_first - reach, 0), min(inner_last + reach, len(prepared))
-    means, spreads = _rolling(prepared.deviations[start:stop], scaling.widths)
+    means, movement = _rolling(prepared.deviations[start:stop], scaling.widths)
     keep = slice(inner_first - start, inner_last - start)
     rows = inner_last - inner_first
     relative = np.concatenate([prepared.deviations[inner_first:inner_last, None], means[keep]], axis=1)
@@ -124,9 +147,10 @@ def compute_features(prepared: Prepared, scaling: Scaling, first: int, last: int
     offset = np.clip((prepared.level - scaling.center) / scaling.scale, -1e3 * FAR, 1e3 * FAR)
     ratio = np.minimum(scaling.relative_scale / scaling.scale, 1e3)
     absolute = relative * ratio.astype(np.float32) + offset.astype(np.float32)
-    spread = (spreads[keep] - scaling.spread_center.astype(np.float32)) / scaling.spread_scale.astype(np.float32)
-    features = np.concatenate([part.reshape(rows, -1) for part in (absolute, relative, spread)], axis=1)
-    np.clip(features, -FAR, FAR, out=features)
+    movement = (movement[keep] - scaling.movement_center.astype(np.float32)) / scaling.movement_scale.astype(np.float32)
+    features = np.concatenate([part.reshape(rows, -1) for part in (absolute, relative, movement)], axis=1)
+    lowest, highest = np.maximum(scaling.lowest, -FAR), np.minimum(scaling.highest, FAR)
+    np.clip(features, lowest.astype(np.float32), highest.astype(np.float32), out=features)
     features = np.concatenate([features, prepared.gaps[inner_first:inner_last]], axis=1)
     if view == "relative":
         features[:, : scaling.view_size] = 0.0
@@ -167,10 +191,13 @@ def _location_and_scale(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _rolling(deviations: np.ndarray, widths: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
-    """Centred rolling means and log spreads, float32 (rows, widths, channels); shorter windows at the two ends."""
+    """Rolling means, float32 (rows, widths, channels), and movement, float32 (rows, widths + 1, channels).
+
+    Movement is the log spread in each window, then the slope at the narrowest width. Windows are shorter at the ends.
+    """
     rows, channels = deviations.shape
     means = np.empty((rows, len(widths), channels), np.float32)
-    spreads = np.empty_like(means)
+    movement = np.empty((rows, len(widths) + 1, channels), np.float32)
     # Values and squares side by side: one pass sums both. Float64, since differences of long sums are taken.
     sums = np.zeros((rows + 1, 2 * channels))
     sums[1:, :channels] = deviations
@@ -180,9 +207,20 @@ def _rolling(deviations: np.ndarray, widths: Sequence[int]) -> tuple[np.ndarray,
         moments = _window_means(sums, width // 2).astype(np.float32)
         mean = means[:, position] = moments[:, :channels]
         variance = np.maximum(moments[:, channels:] - mean * mean, 0.0)
-        np.log(variance + np.float32(STILL**2), out=spreads[:, position])
-    spreads *= 0.5
-    return means, spreads
+        np.log(variance + np.float32(STILL**2), out=movement[:, position])
+    movement[:, :-1] *= 0.5
+    movement[:, -1] = _slopes(sums[:, :channels], min(widths))
+    return means, movement
+
+
+def _slopes(sums: np.ndarray, width: int) -> np.ndarray:
+    """Mean of a row and those after it less that of the row and those before: `width` rows each, fewer at the ends."""
+    row = np.arange(len(sums) - 1)
+    start, stop = np.maximum(row - width + 1, 0), np.minimum(row + width, len(row))
+    after = (sums[stop] - sums[row]) / (stop - row)[:, None]
+    before = (sums[row + 1] - sums[start]) / (row + 1 - start)[:, None]
+    slopes: np.ndarray = after - before
+    return slopes
 
 
 def _window_means(sums: np.ndarray, reach: int) -> np.ndarray:

@@ -22,9 +22,9 @@ from segmenter.network import NetworkShape, SegmentNetwork
 from segmenter.regions import BACKGROUND, State
 
 # Raised when a stored model would be read wrongly by older or newer code.
-FORMAT = 1
+FORMAT = 2
 WEIGHTS_FILE, DESCRIPTION_FILE, REPORT_FILE = "model.safetensors", "model.json", "report.json"
-SCALING_ARRAYS = ("center", "scale", "relative_scale", "spread_center", "spread_scale")
+SCALING_ARRAYS = ("center", "scale", "relative_scale", "movement_center", "movement_scale", "lowest", "highest")
 # Larger than any honest model: what a foreign file asks for is not allocated.
 MOST_CHANNELS, MOST_STATES, MOST_WIDTHS, MOST_UNITS, MOST_MEMBERS = 4096, 4096, 16, 1024, 16
 
@@ -151,7 +151,7 @@ def _restore(
     )
     if states[0] != BACKGROUND or len(set(states)) != len(states):
         raise ValueError("its states do not begin with background, or repeat")
-    widths = tuple(_whole(width, 1, 2**31) for width in _list(part["widths"], 0, MOST_WIDTHS))
+    widths = tuple(_whole(width, 1, 2**31) for width in _list(part["widths"], 1, MOST_WIDTHS))
     scaling = Scaling(
         **{
             name: _array(tensors[f"{prefix}scaling.{name}"], name, len(channels), len(widths))
@@ -195,7 +195,11 @@ def _network(shape: NetworkShape, prefix: str, tensors: Mapping[str, torch.Tenso
 
 
 def _array(tensor: torch.Tensor, name: str, channels: int, widths: int) -> np.ndarray:
-    expected = (widths, channels) if name.startswith("spread") else (channels,)
+    expected: tuple[int, ...] = (channels,)
+    if name.startswith("movement"):
+        expected = (widths + 1, channels)
+    elif name in ("lowest", "highest"):
+        expected = (channels * (3 * widths + 3),)
     array: np.ndarray = tensor.numpy().astype(np.float64)
     if array.shape != expected or not np.isfinite(array).all():
         raise ValueError(f"its {name} has the shape {array.shape}, expected {expected}, all finite")

@@ -122,8 +122,10 @@ class _Fit:
         levels = np.stack([(rows.level - self.scaling.center) / self.scaling.scale for rows in self.prepared])
         self.folds = make_folds(levels, learned.codes, margin=usual)
         self.committee = len(examples) >= LEAST_COMMITTEE and len(self.folds) > 1
+        # Blocks of a single recording choose nothing.
+        self.dropouts = recipe.channel_dropouts if len(examples) > 1 else recipe.channel_dropouts[-1:]
         self.steps_done = 0
-        nets = len(self.folds) * len(recipe.channel_dropouts) + (0 if self.committee else recipe.members)
+        nets = len(self.folds) * len(self.dropouts) + (0 if self.committee else recipe.members)
         self.steps_planned = self.checkpoints[-1] * nets
 
     def run(self) -> FittedSegmenter:
@@ -133,11 +135,12 @@ class _Fit:
             stretches, snapshots = self._judge(index, fold)
             judged += stretches
             candidates.append(snapshots)
-        # Where nothing could be judged, stop in the middle and see everything.
-        choice = choose(judged, len(self.checkpoints) // 2 * len(VIEWS), short_segment(self.learned.codes))
+        # Where nothing can be chosen, hide channels, go to the end and see both views.
+        usual = (len(self.dropouts) * len(self.checkpoints) - 1) * len(VIEWS)
+        choice = choose(judged, usual, short_segment(self.learned.codes), blocks=len(self.examples) == 1)
         stop, view = divmod(choice.trial, len(VIEWS))
         variant, checkpoint = divmod(stop, len(self.checkpoints))
-        dropout = self.recipe.channel_dropouts[variant]
+        dropout = self.dropouts[variant]
         steps = self.checkpoints[: checkpoint + 1]
         if self.committee:
             networks = tuple(snapshots[stop] for snapshots in candidates)
@@ -179,7 +182,7 @@ class _Fit:
                     logits[number].append(rows.numpy()[fold.judge[number]])
 
         phase = f"fitting and checking, {index + 1} of {len(self.folds)}"
-        for dropout in self.recipe.channel_dropouts:
+        for dropout in self.dropouts:
             self._train(codes, self.checkpoints, dropout, 1000 + index, phase, look)
         judged = [
             Judged(np.stack(logits[number]), self.learned.codes[number][fold.judge[number]]) for number in held_out

@@ -1,8 +1,9 @@
 """What cannot be seen on the recordings a network learned from: when to stop, how to decode, how sure to be.
 
 Everything here is chosen on rows that the network in question was not fitted to: whole recordings where there are at
-least two, blocks with a margin where there is one. Recordings are put in order of their level and left out in
-neighbouring groups, so that each network is judged on levels it has not seen: a random split would hide any drift.
+least two. Blocks of a single one, with a margin, tell how good it is but choose nothing. Recordings are put in order of
+their level and left out in neighbouring groups, so that each network is judged on levels it has not seen: a random
+split would hide any drift.
 """
 
 from __future__ import annotations
@@ -84,11 +85,13 @@ def make_folds(levels: np.ndarray, codes: Sequence[np.ndarray], margin: int) -> 
     return tuple(fold for fold in folds if _is_useful(fold, codes))
 
 
-def choose(judged: Sequence[Judged], usual: int, shortest: float) -> Choice:
+def choose(judged: Sequence[Judged], usual: int, shortest: float, blocks: bool = False) -> Choice:
     """The least surprised trial, the temperature that makes it as sure as it is right, and the best decoding.
 
     usual: the trial to take where nothing could be judged. shortest: rows of the shorter annotated segments, from which
-    the cost of a change is guessed where held-out segments do not tell.
+    the cost of a change is guessed where held-out segments do not tell. blocks: the held-out rows are of one recording.
+    They share its level and the order of events in it, so that they tell how good the usual choices are, but not which
+    ones are better in other recordings, nor that the network may be surer of itself.
     """
     known = [stretch for stretch in judged if (stretch.codes >= 0).any()]
     guess = float(np.clip(CERTAINTY * shortest, SWITCH_COSTS[0], SWITCH_COSTS[-1]))
@@ -97,17 +100,19 @@ def choose(judged: Sequence[Judged], usual: int, shortest: float) -> Choice:
     # Each trial at its own best temperature: else the one that is the least sure of itself would win too often.
     _, trial, temperature = min(
         (_surprise(known, index, value), index, value)
-        for index in range(len(known[0].logits))
+        for index in ([usual] if blocks else range(len(known[0].logits)))
         for value in TEMPERATURES
+        if value >= 1 or not blocks
     )
     probabilities = [_softmax(stretch.logits[trial] / temperature) for stretch in known]
-    trials = [evaluate(_decode(known, probabilities, cost)) for cost in SWITCH_COSTS]
-    best = _steadiest([_merit(scores) for scores in trials], guess)
+    costs = (guess,) if blocks else SWITCH_COSTS
+    trials = [evaluate(_decode(known, probabilities, cost)) for cost in costs]
+    best = 0 if blocks else _steadiest([_merit(scores) for scores in trials], guess)
     plain = [_softmax(stretch.logits[trial]) for stretch in known]
     reliability = measure_reliability(probabilities, [stretch.codes for stretch in known])
     return Choice(
         trial,
-        SWITCH_COSTS[best],
+        costs[best],
         temperature,
         trials[best],
         (

@@ -101,7 +101,7 @@ def test_a_description_that_does_not_fit_is_refused(folder: Path, path: tuple[An
         Model.load(folder)
 
 
-@pytest.mark.parametrize("name", ["0.network.0.head.weight", "0.scaling.center", "1.scaling.spread_scale"])
+@pytest.mark.parametrize("name", ["0.network.0.head.weight", "0.scaling.center", "1.scaling.movement_scale"])
 def test_weights_that_are_not_numbers_are_refused(folder: Path, name: str) -> None:
     tensors = load_file(folder / "model.safetensors")
     tensors[name] = torch.full_like(tensors[name], torch.nan)
@@ -138,4 +138,4 @@ def test_the_report_is_plain_json(folder: Path) -> None:
 
 def test_scaling_survives_to_the_last_digit(folder: Path) -> None:
     loaded = Model.load(folder).segmenters[0].scaling
-    assert np.array_equal(loaded.spread_center, untrained().scaling.spread_center)
+    assert np.array_equal(loaded.movement_center, untrained().scaling.movement_center)
