@@ -32,7 +32,9 @@ class StandIn:
         self.files: dict[str, bytes] = {}
         self.requests: list[str] = []
         self.failing_with: int | None = None  # a status that every API call answers
+        self.retry_after = ""  # the header that goes with it
         self.delay = 0.0  # seconds before a list of tasks is answered
+        self.file_delay = 0.0  # seconds before a recording is
         self.key = _token("refresh", 3600)
         handler = type("Handler", (_Handler,), {"studio": self})
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
@@ -95,6 +97,7 @@ class _Handler(BaseHTTPRequestHandler):
             time.sleep(self.studio.delay)
             self._list_tasks({name: values[0] for name, values in parse_qs(url.query).items()})
         elif url.path in self.studio.files:
+            time.sleep(self.studio.file_delay)
             self._answer_bytes(200, "text/csv", self.studio.files[url.path])
         else:
             self._answer(404, {"detail": "Not found."})
@@ -115,6 +118,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))
+        if status == self.studio.failing_with and self.studio.retry_after:
+            self.send_header("Retry-After", self.studio.retry_after)
         self.end_headers()
         self.wfile.write(body)
 

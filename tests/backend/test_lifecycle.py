@@ -176,6 +176,6 @@ def _trainer(server: Server) -> int:
                 line, stat = (entry / "cmdline").read_bytes(), (entry / "stat").read_text()
             except (FileNotFoundError, ProcessLookupError):
                 continue
-            if b"\0trainer\0" in line and int(stat.rsplit(")", 1)[1].split()[2]) == server.process.pid:
+            if b"\0backend.trainer\0" in line and int(stat.rsplit(")", 1)[1].split()[2]) == server.process.pid:
                 return int(entry.name)
     raise AssertionError("no trainer process is running")
