@@ -37,6 +37,7 @@ CREATE TABLE IF NOT EXISTS projects (
     "ALTER TABLE projects ADD COLUMN due_at REAL",  # Trainings.due_at
     "UPDATE projects SET due_at = not_before WHERE requested > answered",
     "UPDATE projects SET due_at = MIN(look_at, COALESCE(due_at, look_at)) WHERE looks > 0",
+    "ALTER TABLE projects ADD COLUMN rest_until REAL NOT NULL DEFAULT 0",
 )
 _FIELDS = tuple(field.name for field in fields(Trainings))
 _STORE = f"UPDATE projects SET {', '.join(f'{name} = :{name}' for name in (*_FIELDS, 'due_at'))} WHERE id = :id"

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from redis import Redis
 from rq import Queue
 
-from backend import local_queue, redis_queue
+from backend import local_queue, redis_queue, training_rules
 from backend.local_queue import LocalPlace
 from backend.redis_queue import RedisPlace
 from backend.training_jobs import ClaimLost, QueueError, TrainingJobs
@@ -25,6 +25,14 @@ from tests.redis_server import PASSWORD, RedisServer, needs_redis
 
 EVENT = "ANNOTATION_CREATED"
 AnotherProcess = Callable[[], TrainingJobs]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_rest() -> Iterator[None]:
+    """Trainings may follow each other at once, but where that is tested."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training_rules, "_APART", 0)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -281,6 +289,23 @@ def test_the_queue_of_the_first_release_is_taken_over(tmp_path: Path) -> None:
     job = TrainingJobs(LocalPlace(tmp_path)).take()
     assert job is not None
     assert (job.project, job.request) == (7, 1)
+
+
+def test_trainings_that_events_ask_for_begin_some_seconds_apart_one_that_a_person_asks_for_at_once(
+    jobs: TrainingJobs, clock: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training_rules, "_APART", 6)
+    begun = []
+    for second in range(20):
+        clock[0] = 1000.0 + second
+        if second <= 10:
+            jobs.request(7, EVENT)
+        if (job := jobs.take()) is not None:
+            begun.append(second)
+            jobs.finish(job)
+    assert begun == [0, 6, 12]
+    jobs.request(7, "START_TRAINING", every=0)
+    assert jobs.take() is not None
 
 
 def test_fifty_events_at_once_are_all_counted(another: AnotherProcess) -> None:
