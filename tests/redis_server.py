@@ -21,7 +21,7 @@ class RedisServer:
     """A running redis-server on a free port."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
@@ -30,7 +30,7 @@ class RedisServer:
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
-        options = {"port": self.port, "bind": "127.0.0.1", "requirepass": PASSWORD, "dir": self._folder}
+        options = {"port": self.port, "bind": "127.0.0.1", "requirepass": PASSWORD, "dir": self.folder}
         kept = {"appendonly": "yes", "appendfsync": "always", "save": ""}
         given = [word for name, value in {**options, **kept}.items() for word in (f"--{name}", str(value))]
         self._process = subprocess.Popen(["redis-server", *given], stdout=subprocess.DEVNULL)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import threading
 import time
 from collections.abc import Mapping
@@ -36,9 +37,12 @@ class StandIn:
         self.delay = 0.0  # seconds before a list of tasks is answered
         self.file_delay = 0.0  # seconds before a recording is
         self.key = _token("refresh", 3600)
+        self.open()
+
+    def open(self, port: int = 0) -> None:
+        """Begin to answer, on a free port where none is named."""
         handler = type("Handler", (_Handler,), {"studio": self})
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        self._server.daemon_threads = True
+        self._server = _Http(("127.0.0.1", port), handler)
         self.address = f"http://127.0.0.1:{self._server.server_address[1]}"
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
@@ -68,6 +72,15 @@ class StandIn:
         """A task as /predict gets it."""
         stored = self.projects[project].tasks[task]
         return {"id": task, "data": stored["data"], "project": project, "annotations": [], "predictions": []}
+
+
+class _Http(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Tell of what goes wrong here, not of a client that is gone: tests kill theirs."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
 
 
 class _Handler(BaseHTTPRequestHandler):
