@@ -5,10 +5,12 @@ The operating system takes a file lock back when the process that has it dies, h
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import fields
 from pathlib import Path
 from typing import TypeVar
@@ -61,7 +63,7 @@ class LocalPlace:
         self, project: int, step: Callable[[Trainings], tuple[Trainings, _Answer]], claim: Claim | None = None
     ) -> _Answer:
         """See Place. A claim cannot be lost here: a file lock is held until it is released, or its process is gone."""
-        with self._connection() as database:
+        with self._connection(in_turn=True) as database:
             database.execute("BEGIN IMMEDIATE")
             try:
                 before = _read(database, project)
@@ -101,17 +103,18 @@ class LocalPlace:
         return lock
 
     @contextmanager
-    def _connection(self) -> Iterator[sqlite3.Connection]:
+    def _connection(self, in_turn: bool = False) -> Iterator[sqlite3.Connection]:
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            database = sqlite3.connect(self._database, timeout=10, isolation_level=None)
-            database.row_factory = sqlite3.Row
-            try:
-                if database.execute("PRAGMA user_version").fetchone()[0] < len(_SCHEMA):
-                    _bring_up_to_date(database)
-                yield database
-            finally:
-                database.close()
+            with _turn(self._folder / "queue.lock") if in_turn else nullcontext():
+                database = sqlite3.connect(self._database, timeout=10, isolation_level=None)
+                database.row_factory = sqlite3.Row
+                try:
+                    if database.execute("PRAGMA user_version").fetchone()[0] < len(_SCHEMA):
+                        _bring_up_to_date(database)
+                    yield database
+                finally:
+                    database.close()
         except (OSError, sqlite3.Error) as error:
             raise self._unusable(error) from error
 
@@ -120,6 +123,17 @@ class LocalPlace:
             f"the training queue in {self._folder} cannot be used ({error}): MODEL_DIR must be a folder that this"
             " process may write to, with room left on its disk"
         )
+
+
+@contextmanager
+def _turn(file: Path) -> Iterator[None]:
+    """Wait in line: whom SQLite finds busy it lets sleep and try again, and the unlucky ones for seconds."""
+    descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)  # which lets the next one go on
 
 
 def _read(database: sqlite3.Connection, project: int) -> Trainings:
