@@ -36,13 +36,11 @@ CREATE TABLE IF NOT EXISTS projects (
     "ALTER TABLE projects ADD COLUMN learned TEXT NOT NULL DEFAULT ''",
     "ALTER TABLE projects ADD COLUMN looks INTEGER NOT NULL DEFAULT 0",
     "ALTER TABLE projects ADD COLUMN look_at REAL NOT NULL DEFAULT 0",
-    "ALTER TABLE projects ADD COLUMN due_at REAL",  # Trainings.due_at
-    "UPDATE projects SET due_at = not_before WHERE requested > answered",
-    "UPDATE projects SET due_at = MIN(look_at, COALESCE(due_at, look_at)) WHERE looks > 0",
     "ALTER TABLE projects ADD COLUMN rest_until REAL NOT NULL DEFAULT 0",
 )
 _FIELDS = tuple(field.name for field in fields(Trainings))
-_STORE = f"UPDATE projects SET {', '.join(f'{name} = :{name}' for name in (*_FIELDS, 'due_at'))} WHERE id = :id"
+_STORE = f"UPDATE projects SET {', '.join(f'{name} = :{name}' for name in _FIELDS)} WHERE id = :id"
+_PENDING = "SELECT * FROM projects WHERE requested > answered OR looks > 0 ORDER BY since"  # due now, or later
 
 
 class LocalPlace:
@@ -71,9 +69,7 @@ class LocalPlace:
                 if after != before:
                     database.execute("INSERT OR IGNORE INTO projects (id) VALUES (?)", (project,))
                     left_out = json.dumps(after.record()["left_out"])
-                    database.execute(
-                        _STORE, {**after.record(), "left_out": left_out, "due_at": after.due_at, "id": project}
-                    )
+                    database.execute(_STORE, {**after.record(), "left_out": left_out, "id": project})
                 database.execute("COMMIT")
             except BaseException:
                 if database.in_transaction:  # SQLite itself gives a transaction up where the disk is full
@@ -86,8 +82,9 @@ class LocalPlace:
         if not self._database.exists():
             return []
         with self._connection() as database:
-            rows = database.execute("SELECT id FROM projects WHERE due_at <= ? ORDER BY since", (now,)).fetchall()
-        return [row["id"] for row in rows]
+            rows = database.execute(_PENDING).fetchall()
+        times = [(row["id"], _trainings(row).due_at) for row in rows]
+        return [project for project, due_at in times if due_at is not None and due_at <= now]
 
     def claim(self, project: int) -> FileLock | None:
         """The right to train a project; None while another process has it. Raises QueueError."""
@@ -138,8 +135,10 @@ def _turn(file: Path) -> Iterator[None]:
 
 def _read(database: sqlite3.Connection, project: int) -> Trainings:
     row = database.execute("SELECT * FROM projects WHERE id = ?", (project,)).fetchone()
-    if row is None:
-        return Trainings()
+    return Trainings() if row is None else _trainings(row)
+
+
+def _trainings(row: sqlite3.Row) -> Trainings:
     return Trainings.of_record({**row, "left_out": json.loads(row["left_out"]), "always": bool(row["always"])})
 
 
