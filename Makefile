@@ -22,7 +22,7 @@ TORCH := $(shell sed -n 's/^\(torch==[^ ;]*\).*/\1/p' requirements.txt)
 BRIEFLY := | awk '/^Collecting /{print "  " $$2; fflush()} /^Installing collected/{print "  installing " NF-3 " packages ..."; fflush()}'
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test serve e2e bench check clean
+.PHONY: help demo test serve e2e bench stress check clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z0-9]*\):.*  ## /  make \1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-14s %s\n", $$1, $$2}'
@@ -41,6 +41,9 @@ e2e: $(VENV)/.e2e $(LS_VENV)/.installed  ## tests against a real Label Studio, i
 
 bench: $(VENV)/.bench  ## quality, speed, memory and serving, each beside its target: an hour
 	@$(BIN)/python -m bench $(ARGS)
+
+stress: $(VENV)/.test  ## kills and load, as tables; ten minutes
+	@$(BIN)/python -m stress $(ARGS)
 
 check: $(VENV)/.test  ## lint, formatting, types
 	@$(BIN)/ruff check .

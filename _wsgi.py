@@ -14,9 +14,9 @@ app = create_app(TimeSeriesSegmenter)
 add_routes(app, TimeSeriesSegmenter, settings)
 
 if __name__ == "__main__":
-    from backend.trainer import TrainerKeeper
+    from backend.trainer_keeper import TrainerKeeper
 
-    keeper = TrainerKeeper(settings.model_dir)
+    keeper = TrainerKeeper(settings, wanted=lambda: not settings.redis_url.get_secret_value())
     keeper.start()
     try:
         app.run(host="0.0.0.0", port=settings.port, threaded=True)

@@ -28,18 +28,21 @@ _keepers: list[Any] = []
 
 
 def post_worker_init(worker: Any) -> None:
-    """Give the worker its share of the cores, and see to it that a trainer runs."""
+    """Give the worker its share of the cores, and see to it that trainers run, unless other machines train."""
     import torch
 
-    from backend.trainer import TrainerKeeper
+    from backend.trainer_keeper import TrainerKeeper
 
     torch.set_num_threads(settings.inference_threads)
-    keeper = TrainerKeeper(settings.model_dir)
+    if settings.redis_url.get_secret_value():
+        return
+    # A worker that is told to stop answers what it has begun to; its trainers stop at once.
+    keeper = TrainerKeeper(settings, wanted=lambda: bool(worker.alive))
     keeper.start()
     _keepers.append(keeper)
 
 
 def worker_exit(server: Any, worker: Any) -> None:
-    """Stop the trainer that this worker keeps."""
+    """Stop the trainers that this worker keeps."""
     for keeper in _keepers:
         keeper.stop()

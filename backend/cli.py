@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+import signal
 import sys
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
@@ -18,6 +20,7 @@ from backend.logs import configure_logging
 from backend.model_store import CONFIG_FILE
 from backend.models_cli import models
 from backend.settings import SettingsError, current_settings
+from backend.trainer_keeper import TrainerKeeper
 from segmenter.errors import LabelConfigError, RecordingError, SegmenterError
 from segmenter.labeling import Labeling, read_label_config
 from segmenter.metrics import Scores, pair_rows
@@ -48,10 +51,14 @@ main.add_command(models)
 
 @main.command()
 def trainer() -> None:
-    """Take trainings until stopped (web workers start this themselves)."""
-    from backend.trainer import run_trainer
-
-    run_trainer(current_settings())
+    """Take trainings until stopped, TRAININGS_AT_ONCE of them. Without REDIS_URL the web workers see to that."""
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    keeper = TrainerKeeper(current_settings())
+    keeper.start()
+    stopping.wait()
+    keeper.stop()
 
 
 @main.command("fit")

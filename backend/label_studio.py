@@ -9,8 +9,10 @@ from __future__ import annotations
 import base64
 import json
 import logging
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from functools import cached_property
 from typing import Any, NoReturn
 from urllib.parse import urljoin, urlsplit
@@ -34,18 +36,20 @@ _ANNOTATED = {
 }
 # Label Studio applies the list to the annotations inside the tasks as well: what is not named there is left out.
 _FIELDS = "id,data,annotations,result,was_cancelled,ground_truth,created_at,updated_at,parent_prediction,lead_time"
+_OVERLOADED = (429, 502, 503, 504)  # answers of a server, or of the proxy before it, that has too much to do
 _CLOUD_SCHEMES = ("s3", "s3s", "gs", "azure-blob", "azure_spi", "redis")
 
 
 class LabelStudioError(Exception):
     """Label Studio did not give what was asked for; the message names the setting to change.
 
-    `passing`: worth a retry.
+    `passing`: worth a retry, after `retry_after` seconds at least.
     """
 
-    def __init__(self, message: str, passing: bool) -> None:
+    def __init__(self, message: str, passing: bool, retry_after: float = 0.0) -> None:
         super().__init__(message)
         self.passing = passing
+        self.retry_after = retry_after
 
 
 @dataclass(frozen=True)
@@ -107,6 +111,8 @@ class Studio:
         try:
             headers = {"Authorization": self._authorization()} if ours else {}
             with self._downloads.stream("GET", url, headers=headers) as response:
+                if ours and response.status_code in _OVERLOADED:
+                    self._busy(shown, response.status_code, response.headers)
                 if response.status_code != httpx.codes.OK:
                     raise RecordingError(_refusal(shown, response.status_code, ours))
                 return self._body(shown, response)
@@ -183,6 +189,12 @@ class Studio:
         return httpx.Client(timeout=self._timeout, follow_redirects=True, max_redirects=5)
 
     def _explain(self, error: ApiError | httpx.HTTPError | ValueError, wanted: str) -> NoReturn:
+        if isinstance(error, httpx.TimeoutException):
+            raise LabelStudioError(
+                f"Label Studio at {self._host} did not answer within {self._timeout:g} s when asked for {wanted}; check"
+                " LABEL_STUDIO_HOST, or raise REQUEST_TIMEOUT",
+                passing=True,
+            ) from error
         if not isinstance(error, ApiError):
             raise LabelStudioError(
                 f"Label Studio at {self._host} gave no usable answer when asked for {wanted} ({type(error).__name__}); "
@@ -190,6 +202,8 @@ class Studio:
                 passing=True,
             ) from error
         status = error.status_code or 0
+        if status in _OVERLOADED:
+            self._busy(wanted, status, error.headers or {})
         advice = {
             401: "LABEL_STUDIO_API_KEY is not accepted: use a personal access token, legacy tokens are off by default",
             403: "the user of LABEL_STUDIO_API_KEY may not see it: give the user access to the project",
@@ -197,8 +211,26 @@ class Studio:
         }.get(status, "try again later")
         raise LabelStudioError(
             f"Label Studio at {self._host} answered {status} when asked for {wanted}; {advice}",
-            passing=status == 429 or status >= 500,
+            passing=status >= 500,
         ) from error
+
+    def _busy(self, wanted: str, status: int, headers: Mapping[str, str]) -> NoReturn:
+        raise LabelStudioError(
+            f"Label Studio at {self._host} answered {status} when asked for {wanted}: it is busy or being restarted;"
+            " fewer TRAININGS_AT_ONCE ask less of it",
+            passing=True,
+            retry_after=_seconds(httpx.Headers(headers).get("Retry-After", "")),
+        )
+
+
+def _seconds(retry_after: str) -> float:
+    """How long a Retry-After header asks to wait: it holds seconds, or a date. 0 where it holds neither."""
+    try:
+        if retry_after.strip().isdecimal():
+            return float(retry_after)
+        return max(0.0, parsedate_to_datetime(retry_after).timestamp() - time.time())
+    except ValueError:
+        return 0.0
 
 
 def _refusal(address: str, status: int, ours: bool) -> str:

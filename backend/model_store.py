@@ -15,11 +15,14 @@ import re
 import secrets
 import shutil
 import threading
+import time
 from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
+
+from safetensors import SafetensorError
 
 from segmenter.errors import ModelError
 from segmenter.model import REPORT_FILE, Model
@@ -31,6 +34,8 @@ CONFIG_FILE = "label_config.xml"
 CHECKSUMS_FILE = "SHA256SUMS"  # as `sha256sum -c` reads it
 _PINNED = "pinned"
 _LOADED_MODELS = 32  # at most so many stay in memory: some 100 kB each
+_UNFINISHED_FOR = 600.0  # seconds after which nobody is writing a version any more
+_PROBE = b"x" * 65536  # what must find room in the folder for it to be of use
 
 
 @dataclass(frozen=True)
@@ -78,6 +83,27 @@ class ModelStore:
         if not self._folder.is_dir():
             return []
         return sorted(int(path.name) for path in self._folder.iterdir() if path.name.isascii() and path.name.isdigit())
+
+    def damaged(self, project: int) -> list[str]:
+        """The versions of a project that were damaged and set aside, oldest first."""
+        folder = self.project_folder(project)
+        names = [path.name for path in folder.glob("v*.damaged")] if folder.is_dir() else []
+        return sorted((name.removesuffix(".damaged") for name in names), key=_number)
+
+    def problem(self) -> str | None:
+        """Why no version can be stored at present: the folder is read-only or full. None where one can."""
+        probe = self._folder.parent / f".probe-{secrets.token_hex(3)}"
+        try:
+            probe.parent.mkdir(parents=True, exist_ok=True)
+            probe.write_bytes(_PROBE)
+        except OSError as error:
+            return (
+                f"nothing can be stored in MODEL_DIR ({error.strerror}): make room on its disk, or make it writable;"
+                " what was trained before serves on"
+            )
+        finally:
+            _remove(probe)
+        return None
 
     def version_folder(self, project: int, version: str) -> Path:
         """Where a version lies; raises VersionError when there is no such version."""
@@ -131,9 +157,9 @@ class ModelStore:
         folder.mkdir(parents=True, exist_ok=True)
         taken = [_number(path.name) for path in folder.iterdir() if _VERSION.match(path.name)]  # damaged ones included
         version = f"v{max(taken, default=0) + 1}-{datetime.now(timezone.utc):%Y%m%dT%H%M%S}"
-        unfinished = folder / f".{version}"
+        unfinished = folder / f".{version}-{secrets.token_hex(3)}"
+        unfinished.mkdir()
         try:
-            unfinished.mkdir()
             model.save(unfinished)
             (unfinished / CONFIG_FILE).write_text(label_config, "utf-8")
             (unfinished / CHECKSUMS_FILE).write_text(_checksums(unfinished))
@@ -141,8 +167,10 @@ class ModelStore:
                 _flush(path)
             _flush(unfinished)
             unfinished.rename(folder / version)
-        except BaseException:
+        except BaseException as error:
             shutil.rmtree(unfinished, ignore_errors=True)
+            if isinstance(error, SafetensorError):  # what a full disk becomes on its way through safetensors
+                raise OSError(str(error)) from error
             raise
         if not self.is_pinned(project):
             self._point_to(project, version)
@@ -217,8 +245,9 @@ class ModelStore:
             if version == serving:
                 continue
             shutil.rmtree(folder / version, ignore_errors=True)
-        for leftover in folder.glob(".v*"):  # of a trainer that was killed while it wrote
-            shutil.rmtree(leftover, ignore_errors=True)
+        for leftover in folder.glob(".v*"):  # of a trainer that was killed while it wrote, or is writing elsewhere
+            if _age(leftover) > _UNFINISHED_FOR:
+                shutil.rmtree(leftover, ignore_errors=True)
 
 
 def _load(folder: Path) -> Model:
@@ -235,6 +264,21 @@ def _load(folder: Path) -> Model:
 def _checksums(folder: Path) -> str:
     files = sorted(path for path in folder.iterdir() if path.name != CHECKSUMS_FILE)
     return "".join(f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n" for path in files)
+
+
+def _remove(probe: Path) -> None:
+    try:
+        probe.unlink(missing_ok=True)
+    except OSError as error:  # on a read-only disk, where there is none either
+        logger.debug("%s: %s", probe, error)
+
+
+def _age(path: Path) -> float:
+    """Seconds since a file or folder was last changed; 0 when it is gone."""
+    try:
+        return time.time() - path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
 
 
 def _number(version: str) -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hmac
 import logging
 import re
-import sqlite3
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,6 +14,7 @@ from werkzeug.exceptions import HTTPException
 from backend.sdk import ModelBase
 from backend.service import service
 from backend.settings import Settings
+from backend.training_jobs import QueueError
 from segmenter.errors import NotXml
 
 logger = logging.getLogger(__name__)
@@ -47,8 +47,8 @@ def _webhook(model_class: type[ModelBase]) -> tuple[Response, int]:
         return jsonify({"status": "ignored"}), 200
     try:
         asked = model_class(project_id=str(number)).fit(event, body)
-    except (OSError, sqlite3.Error) as error:
-        logger.error("project %d: %s is lost, the queue cannot be written: %s; mend MODEL_DIR", number, event, error)
+    except QueueError as error:
+        logger.error("project %d: %s is lost: %s", number, event, error)
         return jsonify({"error": "the event cannot be stored; the backend's log has the reason"}), 503
     if asked is None:
         return jsonify({"status": "ok"}), 200
@@ -59,7 +59,11 @@ def _status(project: str) -> Response:
     number = _project_number(project)
     if number is None:
         abort(404, f"expected a project's id, like 12, in the address, found {project[:40]!r}")
-    return jsonify(service().status(number))
+    try:
+        return jsonify(service().status(number))
+    except QueueError as error:
+        logger.error("project %d: there is no status: %s", number, error)
+        abort(503, "the training queue cannot be read; the backend's log has the reason")
 
 
 def _note_label_config() -> None:

@@ -11,10 +11,9 @@ from functools import lru_cache
 from typing import Any
 
 from backend.label_studio import LabelStudioError, Studio
-from backend.last_seen import LastSeen
 from backend.model_store import ModelStore, StoredModel
+from backend.places import last_seen, training_jobs
 from backend.settings import Settings, current_settings
-from backend.training_jobs import TrainingJobs
 from segmenter.errors import LabelConfigError
 from segmenter.labeling import Labeling, read_label_config
 from segmenter.pipeline import NO_PAIR, Prediction, Task, misfits, pairs, predict
@@ -34,9 +33,9 @@ class Service:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.store = ModelStore(settings.model_dir, settings.keep_versions)
-        self.jobs = TrainingJobs(settings.model_dir)
+        self.jobs = training_jobs(settings)
         self.studio = Studio(settings)
-        self.seen = LastSeen(settings.model_dir)
+        self.seen = last_seen(settings)
         self._told: dict[int, tuple[str, ...]] = {}  # what the log was last told of each project's label config
 
     def version(self, project: int) -> str:
@@ -93,16 +92,25 @@ class Service:
         ]
 
     def status(self, project: int) -> dict[str, Any]:
-        """The state of a project's trainings, the version that serves, and all that keeps suggestions from coming."""
-        version = self.store.current_version(project)
+        """The state of a project's trainings, the version that serves, and all that keeps suggestions from coming.
+
+        Raises QueueError where the queue cannot be read.
+        """
+        stored = self.store.load(project)  # which sets a damaged version aside
         status = self.jobs.status(project)
-        if version and status["state"] == "untrained":
+        if stored and status["state"] == "untrained":
             status["state"] = "ready"
-        problem, reasons = self._misfits(project)
+        # Where the queue lies in MODEL_DIR and that cannot be written to, nobody could note that a training failed.
+        unwritable = None if self.settings.redis_url.get_secret_value() else self.store.problem()
+        if unwritable:
+            status |= {"state": "failed", "reason": unwritable}
+        problem, reasons = self._misfits(project, stored)
         return {
             "project": project,
-            "version": version,
+            "version": stored.version if stored else None,
+            "scores": _scores(stored) if stored else [],
             "versions": self.store.versions(project),
+            "damaged": self.store.damaged(project),
             **status,
             "config_problem": problem,
             "misfits": reasons,
@@ -118,9 +126,9 @@ class Service:
         after, problem = _labelings(now)
         return problem is None and set(map(_unordered, before)) != set(map(_unordered, after))
 
-    def _misfits(self, project: int) -> tuple[str | None, list[str]]:
+    def _misfits(self, project: int, stored: StoredModel | None) -> tuple[str | None, list[str]]:
         """Why nothing can be suggested for the project's label config, or what of it not by the model that serves."""
-        label_config, stored = self.seen.label_config(project), self.store.load(project)
+        label_config = self.seen.label_config(project)
         if label_config is None:
             return None, []
         labelings, problem = _labelings(label_config)
@@ -182,6 +190,14 @@ def _labelings(label_config: str) -> tuple[tuple[Labeling, ...], LabelConfigErro
     except LabelConfigError as error:
         return (), error
     return labelings, None if labelings else LabelConfigError(NO_PAIR)
+
+
+def _scores(stored: StoredModel) -> list[dict[str, Any]]:
+    """How good a version was on recordings left out of its training, a pair of the config each; None where unknown."""
+    return [
+        {"control": segmenter.control, "object": segmenter.object, "held_out": segmenter.report.get("held_out")}
+        for segmenter in stored.model.segmenters
+    ]
 
 
 def _unordered(labeling: Labeling) -> Labeling:

@@ -32,6 +32,10 @@ class Settings(BaseSettings):
         default=SecretStr(""), description="A personal access token of Label Studio (or a legacy token, where enabled)."
     )
     model_dir: Path = Field(default=Path("."), description="Folder of the stored models and of the training queue.")
+    redis_url: SecretStr = Field(
+        default=SecretStr(""),
+        description="The Redis that a backend on many machines shares, like redis://:password@host:6379/0.",
+    )
     start_training_each_n_updates: int = Field(
         default=1, ge=1, description="Train after every N annotation events since the last training."
     )
@@ -46,6 +50,7 @@ class Settings(BaseSettings):
     training_threads: int = Field(
         default=max(1, (os.cpu_count() or 2) // 2), ge=1, description="Processor threads of a training."
     )
+    trainings_at_once: int = Field(default=1, ge=1, description="Trainings of different projects that a machine runs.")
     training_effort: float = Field(
         default=1.0, gt=0, le=10, description="Factor on the steps of a training: 0.5 takes about half the time."
     )
@@ -69,6 +74,15 @@ class Settings(BaseSettings):
         if not host.startswith(("http://", "https://")):
             raise ValueError("expected an address that starts with http:// or https://, like http://localhost:8080")
         return host.rstrip("/")
+
+    @field_validator("redis_url")
+    @classmethod
+    def _redis_address(cls, url: SecretStr) -> SecretStr:
+        if url.get_secret_value() and not url.get_secret_value().startswith(("redis://", "rediss://", "unix://")):
+            raise ValueError(
+                "expected an address that starts with redis://, rediss:// or unix://, like redis://host:6379/0"
+            )
+        return url
 
     @field_validator("log_level", mode="before")
     @classmethod
@@ -126,5 +140,6 @@ def _sentence(problem: object) -> str:
     if not problem["loc"]:
         return message
     name = str(problem["loc"][0]).upper()
-    shown = "" if "PASS" in name or "KEY" in name else f" is {problem['input']!r}"
+    field = Settings.model_fields.get(name.lower())
+    shown = "" if field is None or field.annotation is SecretStr else f" is {problem['input']!r}"
     return f"{name}{shown}: {message}"

@@ -1,6 +1,6 @@
 """The trainer: a process of its own, at low priority, that takes due trainings one after the other.
 
-Web workers keep one running (TrainerKeeper); `python -m backend trainer` is that process.
+`python -m backend.trainer` is that process; `trainer_keeper` keeps it running.
 """
 
 from __future__ import annotations
@@ -10,23 +10,21 @@ import json
 import logging
 import os
 import signal
-import sqlite3
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from types import FrameType
 
 import torch
-from filelock import FileLock, Timeout
 
 from backend.label_studio import LabelStudioError, Studio
+from backend.logs import configure_logging
 from backend.model_store import ModelStore
-from backend.settings import Settings
-from backend.training_jobs import Job, TrainingJobs
+from backend.places import training_jobs
+from backend.settings import Settings, current_settings
+from backend.training_jobs import ClaimLost, QueueError
+from backend.training_rules import Job
 from segmenter.errors import NothingToLearn, SegmenterError
 from segmenter.labeling import Labeling, read_label_config
 from segmenter.pipeline import Task, learn
@@ -35,9 +33,14 @@ from segmenter.training import Progress
 logger = logging.getLogger(__name__)
 
 _POLL = 0.2  # seconds between two looks at the queue
+_MENDING = 5.0  # seconds before a queue that could not be used is tried again
 _NOTE_EVERY = 0.5  # seconds between two notes of how far a training is
 _STOP_WITHIN = 4.0  # seconds after which a stopping trainer leaves what it does
 _NICENESS = 10  # the web workers go first
+_OUT_OF_MEMORY = (
+    "the training ran out of memory: give the trainer more, lower TRAININGS_AT_ONCE or MAX_RECORDING_MB, or leave the"
+    " longest recordings unannotated"
+)
 
 
 class TrainingStopped(BaseException):
@@ -46,6 +49,10 @@ class TrainingStopped(BaseException):
 
 class NothingNew(Exception):
     """There is nothing to learn that the version which serves has not learned, or too little to begin with."""
+
+
+class NotStored(Exception):
+    """A version could not be written to MODEL_DIR; the message says why and what to do."""
 
 
 @dataclass(frozen=True)
@@ -89,26 +96,35 @@ def run_trainer(settings: Settings) -> None:
         try:
             if not trainer.train_one():
                 stopping.wait(_POLL)
-        except (OSError, sqlite3.Error) as error:  # a full or read-only MODEL_DIR: it may pass
-            logger.error(
-                "the training queue in %s cannot be used: %s; free or mend the disk", settings.model_dir, error
-            )
-            stopping.wait(5.0)
+        except QueueError as error:  # a full or read-only MODEL_DIR, or no Redis: it may pass
+            logger.error("%s", error)
+            stopping.wait(_MENDING)
 
 
 class _Trainer:
     def __init__(self, settings: Settings, stopping: threading.Event) -> None:
         self._settings = settings
         self._stopping = stopping
-        self._jobs = TrainingJobs(settings.model_dir)
+        self._jobs = training_jobs(settings)
         self._store = ModelStore(settings.model_dir, settings.keep_versions)
         self._studio = Studio(settings)
 
     def train_one(self) -> bool:
-        """Take one due training to its end; False when none is due."""
+        """Take one due training to its end; False when none is due. Raises QueueError."""
         job = self._jobs.take()
         if job is None:
             return False
+        try:
+            self._train_to_an_end(job)
+        except ClaimLost as reason:
+            logger.warning("project %d: the training is dropped: %s", job.project, reason)
+            self._jobs.drop(job)
+        except QueueError:  # how it ended cannot be noted: it stays due
+            self._jobs.drop(job)
+            raise
+        return True
+
+    def _train_to_an_end(self, job: Job) -> None:
         try:
             self._train(job)
         except TrainingStopped:
@@ -117,17 +133,29 @@ class _Trainer:
         except NothingNew as reason:
             logger.info("project %d: no training: %s", job.project, reason)
             self._jobs.nothing_new(job, str(reason), self._store.current_version(job.project) is not None)
-        except LabelStudioError as error:
+        except (ClaimLost, QueueError):
+            raise
+        except Exception as error:
+            self._fail(job, error)
+
+    def _fail(self, job: Job, error: Exception) -> None:
+        """End a training that failed, with a reason that says what to do; the queue goes on."""
+        if isinstance(error, LabelStudioError):
             logger.error("project %d: training failed: %s", job.project, error)
-            self._jobs.fail(job, str(error), passing=error.passing)
-        except SegmenterError as error:
+            self._jobs.fail(job, str(error), error.passing, error.retry_after)
+        elif isinstance(error, SegmenterError):
             logger.warning("project %d: training failed: %s", job.project, error)
             left_out = error.left_out if isinstance(error, NothingToLearn) else ()
             self._jobs.fail(job, str(error), left_out=left_out)
-        except Exception as error:  # a bug, or a full disk: the queue goes on, the log has the whole of it
-            logger.exception("project %d: training failed", job.project)
+        elif isinstance(error, NotStored):
+            logger.error("project %d: training failed: %s", job.project, error)
+            self._jobs.fail(job, str(error))
+        elif _is_out_of_memory(error):
+            logger.error("project %d: training failed: %s", job.project, error)
+            self._jobs.fail(job, _OUT_OF_MEMORY)
+        else:  # a bug: the log has the whole of it
+            logger.error("project %d: training failed", job.project, exc_info=error)
             self._jobs.fail(job, f"{type(error).__name__}: {error}; the log has the details")
-        return True
 
     def _train(self, job: Job) -> None:
         """Load what there is to learn, learn it, publish; the version that served before then serves on."""
@@ -140,7 +168,14 @@ class _Trainer:
         self._jobs.begin_to_learn(job)
         settings = self._settings.training()
         learned = learn(lesson.labelings, lesson.tasks, self._studio.fetch, settings, self._noting(job))
-        version = self._store.publish(job.project, learned.model, lesson.label_config)
+        self._jobs.still_ours(job)
+        try:
+            version = self._store.publish(job.project, learned.model, lesson.label_config)
+        except OSError as error:
+            raise NotStored(
+                f"the new version cannot be stored in MODEL_DIR ({error}): make room on its disk, or make it writable;"
+                " until then the version before serves"
+            ) from error
         self._jobs.finish(job, learned.left_out, lesson.fingerprint)
         logger.info("project %d: version %s published, learned from %d tasks, %d left out, in %.1f s",
                     job.project, version, learned.tasks, len(learned.left_out), time.monotonic() - began)  # fmt: skip
@@ -154,62 +189,12 @@ class _Trainer:
                 raise TrainingStopped
             if time.monotonic() - noted >= _NOTE_EVERY:
                 noted = time.monotonic()
-                self._jobs.progress(job, step.phase, step.epoch, step.epochs, step.percent)
+                try:
+                    self._jobs.progress(job, step.phase, step.epoch, step.epochs, step.percent)
+                except QueueError as error:  # no reason to give up what has been learned so far
+                    logger.warning("project %d: the status falls behind: %s", job.project, error)
 
         return note
-
-
-class TrainerKeeper:
-    """Keeps one trainer process running for a MODEL_DIR, whichever of the web workers it lives in.
-
-    Every worker starts a keeper; a file lock lets one of them act. When its worker dies, another takes over.
-    """
-
-    def __init__(self, model_dir: Path) -> None:
-        self._model_dir = model_dir.resolve()
-        self._lock = FileLock(self._model_dir / "trainer.lock")
-        self._stopping = threading.Event()
-        self._trainer: subprocess.Popen[bytes] | None = None
-        self._thread = threading.Thread(target=self._keep, name="trainer-keeper", daemon=True)
-
-    def start(self) -> None:
-        """Begin to keep a trainer, in a thread."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Stop the trainer this keeper has started, if any, and wait for it: at most some five seconds."""
-        self._stopping.set()
-        if self._trainer is not None and self._trainer.poll() is None:
-            self._trainer.terminate()
-        self._thread.join(timeout=8)
-
-    def _keep(self) -> None:
-        while not self._stopping.is_set():
-            try:
-                with self._lock.acquire(timeout=0):
-                    self._run_trainers()
-            except Timeout:
-                pass  # another worker keeps the trainer
-            except OSError as error:
-                logger.error(
-                    "no trainer can be started: %s; MODEL_DIR must be a folder this process can write to", error
-                )
-            self._stopping.wait(1.0)
-
-    def _run_trainers(self) -> None:
-        pause = 0.5
-        while not self._stopping.wait(0):
-            began = time.monotonic()
-            self._trainer = subprocess.Popen(
-                [sys.executable, "-m", "backend", "trainer"],
-                cwd=Path(__file__).resolve().parent.parent,
-                env={**os.environ, "MODEL_DIR": str(self._model_dir)},
-            )
-            code = self._trainer.wait()
-            if not self._stopping.is_set():
-                pause = 0.5 if time.monotonic() - began > 30 else min(30.0, pause * 2)
-                logger.error("the trainer process ended with %d; starting another in %g s", code, pause)
-                self._stopping.wait(pause)
 
 
 def _stop_on_signals() -> threading.Event:
@@ -232,3 +217,13 @@ def _follow_parent(parent: int) -> None:
     while os.getppid() == parent:
         time.sleep(0.5)
     os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """Python's own error, a GPU's, and what torch says of the processor's, which has no class of its own."""
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+
+
+if __name__ == "__main__":
+    configure_logging(current_settings())
+    run_trainer(current_settings())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import threading
 import time
 from collections.abc import Mapping
@@ -32,11 +33,16 @@ class StandIn:
         self.files: dict[str, bytes] = {}
         self.requests: list[str] = []
         self.failing_with: int | None = None  # a status that every API call answers
+        self.retry_after = ""  # the header that goes with it
         self.delay = 0.0  # seconds before a list of tasks is answered
+        self.file_delay = 0.0  # seconds before a recording is
         self.key = _token("refresh", 3600)
+        self.open()
+
+    def open(self, port: int = 0) -> None:
+        """Begin to answer, on a free port where none is named."""
         handler = type("Handler", (_Handler,), {"studio": self})
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        self._server.daemon_threads = True
+        self._server = _Http(("127.0.0.1", port), handler)
         self.address = f"http://127.0.0.1:{self._server.server_address[1]}"
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
@@ -68,6 +74,15 @@ class StandIn:
         return {"id": task, "data": stored["data"], "project": project, "annotations": [], "predictions": []}
 
 
+class _Http(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Tell of what goes wrong here, not of a client that is gone: tests kill theirs."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
+
+
 class _Handler(BaseHTTPRequestHandler):
     studio: StandIn
     protocol_version = "HTTP/1.1"
@@ -95,6 +110,7 @@ class _Handler(BaseHTTPRequestHandler):
             time.sleep(self.studio.delay)
             self._list_tasks({name: values[0] for name, values in parse_qs(url.query).items()})
         elif url.path in self.studio.files:
+            time.sleep(self.studio.file_delay)
             self._answer_bytes(200, "text/csv", self.studio.files[url.path])
         else:
             self._answer(404, {"detail": "Not found."})
@@ -115,6 +131,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))
+        if status == self.studio.failing_with and self.studio.retry_after:
+            self.send_header("Retry-After", self.studio.retry_after)
         self.end_headers()
         self.wfile.write(body)
 

@@ -18,28 +18,56 @@ from tests.backend.label_studio import StandIn
 ROOT = Path(__file__).resolve().parents[2]
 
 
+def environment(studio: StandIn, model_dir: Path, **settings: str) -> dict[str, str]:
+    """The environment of a backend's process: small trainings, so that many fit into a test."""
+    return {
+        **os.environ,
+        "LABEL_STUDIO_HOST": studio.address,
+        "LABEL_STUDIO_API_KEY": studio.key,
+        "MODEL_DIR": str(model_dir),
+        "WORKERS": "2",
+        "TRAINING_THREADS": "1",
+        "TRAINING_EFFORT": "0.3",
+        **settings,
+    }
+
+
+class TrainerHost:
+    """A machine that only trains: `python -m backend trainer` with the processes it starts, in a group of its own."""
+
+    def __init__(self, studio: StandIn, model_dir: Path, log: Path, **settings: str) -> None:
+        self.log = log
+        with log.open("ab") as file:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "backend", "trainer"],
+                cwd=ROOT, env=environment(studio, model_dir, **settings), stdout=file, stderr=file,
+                start_new_session=True,
+            )  # fmt: skip
+
+    def stop(self) -> None:
+        """Ask it to stop, as an operator does, and wait."""
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(timeout=15)
+
+    def kill(self) -> None:
+        """Kill all of its processes at once: the machine is gone."""
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait(timeout=10)
+
+
 class Server:
     """A running backend: gunicorn in a process group of its own, on a free port."""
 
-    def __init__(self, studio: StandIn, model_dir: Path, working_folder: Path = ROOT, **environment: str) -> None:
+    def __init__(self, studio: StandIn, model_dir: Path, working_folder: Path = ROOT, **settings: str) -> None:
         self.studio = studio
         self.model_dir = model_dir
         self._working_folder = working_folder
-        self.log = model_dir.parent / f"{model_dir.name}.log"
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
-        self._environment = {
-            **os.environ,
-            "LABEL_STUDIO_HOST": studio.address,
-            "LABEL_STUDIO_API_KEY": studio.key,
-            "MODEL_DIR": str(model_dir),
-            "PORT": str(self.port),
-            "WORKERS": "2",
-            "TRAINING_THREADS": "1",
-            "TRAINING_EFFORT": "0.3",
-            **environment,
-        }
+        self.log = model_dir.parent / f"{model_dir.name}-{self.port}.log"
+        self._environment = environment(studio, model_dir, **{"PORT": str(self.port), **settings})
         self.http = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=60)
         self.start()
 
@@ -137,6 +165,19 @@ class Server:
     def log_text(self) -> str:
         """Everything it has logged."""
         return self.log.read_text()
+
+    def trainers(self) -> list[int]:
+        """The process ids of its trainers."""
+        found = []
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit():
+                try:
+                    line, stat = (entry / "cmdline").read_bytes(), (entry / "stat").read_text()
+                except (FileNotFoundError, ProcessLookupError):
+                    continue
+                if b"\0backend.trainer\0" in line and int(stat.rsplit(")", 1)[1].split()[2]) == self.process.pid:
+                    found.append(int(entry.name))
+        return found
 
     def _answers(self) -> bool:
         try:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.backend.conftest import annotated_project
@@ -80,6 +82,36 @@ def test_events_that_arrive_during_a_training_become_one_more(server: Server, st
     status = server.wait_for_state(project, "ready")
     assert len(status["versions"]) == 2
     assert "learned from 6 tasks" in server.log_text()
+
+
+def test_two_hundred_events_in_ten_seconds_are_at_most_three_trainings(server: Server, studio: StandIn) -> None:
+    project = annotated_project(studio, 24, annotated=2)
+    slots = iter(range(200))
+    began = time.monotonic()
+
+    def annotate(client: httpx.Client) -> list[int]:
+        answers = []
+        for number in slots:  # of all eight together, one each twentieth of a second
+            time.sleep(max(0.0, began + number / 20 - time.monotonic()))
+            if number == 199:  # the last annotation, and the last event
+                csv, spans = activity(50)
+                studio.add_task(project, csv, regions(spans))
+            body = {"action": "ANNOTATION_CREATED", "project": {"id": project}, "annotation": {}, "task": {}}
+            answers.append(client.post("/webhook", json=body).status_code)
+        return answers
+
+    clients = [httpx.Client(base_url=server.http.base_url) for _ in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        answers = [status for found in pool.map(annotate, clients) for status in found]
+    for client in clients:
+        client.close()
+    assert answers == [201] * 200
+    assert 9 < time.monotonic() - began < 15
+    server.wait_for_state(project, "ready")
+    log = [line for line in server.log_text().splitlines() if f"project {project}: " in line]
+    trained = [line for line in log if "training on" in line or "no training" in line]
+    assert 2 <= len(trained) <= 3
+    assert "learned from 3 tasks" in [line for line in log if "published" in line][-1]
 
 
 def test_training_begins_after_every_nth_annotation_event(studio: StandIn, tmp_path: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,26 @@ def test_every_training_gives_a_new_version_that_all_workers_serve_at_once(serve
     assert versions == {second}
 
 
+def test_no_answer_to_a_request_made_after_a_publish_carries_the_old_version(server: Server, studio: StandIn) -> None:
+    project = annotated_project(studio, 42, annotated=2)
+    old = server.train(project)
+    current = server.model_dir / "projects" / str(project) / "current"
+
+    def predict(number: int) -> tuple[str, str]:
+        published = current.read_text()
+        return published, server.predict(project, 1000 * project + 3)[0]["model_version"]
+
+    server.event("START_TRAINING", project)
+    server.wait_for_state(project, "training")
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(predict, range(100)))
+        server.wait_for_state(project, "ready")
+        answers += pool.map(predict, range(100))
+    new = server.setup(project)
+    assert {version for _, version in answers} == {old, new}
+    assert [version for published, version in answers if published == new and version != new] == []
+
+
 def test_the_old_version_serves_until_the_new_one_is_whole(server: Server, studio: StandIn) -> None:
     project = annotated_project(studio, 33, annotated=2)
     old = server.train(project)
@@ -77,13 +98,37 @@ def test_a_damaged_version_is_set_aside_and_the_one_before_serves(server: Server
     assert server.predict(project, task)[0]["model_version"] == first
     assert server.setup(project) == first
     assert (folder / f"{second}.damaged" / "model.safetensors").exists()
+    status = server.status(project)
+    assert (status["version"], status["versions"], status["damaged"]) == (first, [first], [second])
+    assert status["scores"][0]["control"] == "label"
+    assert status["scores"][0]["held_out"]["macro_f1"] > 0
+
+
+def test_a_machine_trains_as_many_projects_at_once_as_it_is_set_to(studio: StandIn, tmp_path: Path) -> None:
+    projects = [annotated_project(studio, number) for number in (43, 44, 45)]
+    server = Server(studio, tmp_path / "models", TRAININGS_AT_ONCE="2", TRAINING_EFFORT="1")
+    try:
+        server.wait(lambda: len(server.trainers()) == 2, "two trainers")
+        for project in projects:
+            server.event("START_TRAINING", project)
+        seen = []
+
+        def all_ready() -> bool:
+            seen.append([server.status(project)["state"] for project in projects])
+            return seen[-1] == ["ready"] * 3
+
+        server.wait(all_ready, "all trainings", 120)
+        assert max(states.count("training") for states in seen) == 2
+        assert len(server.trainers()) == 2
+    finally:
+        server.close()
 
 
 def test_a_training_that_is_killed_is_done_after_all(server: Server, studio: StandIn) -> None:
     project = annotated_project(studio, 35)
     server.event("START_TRAINING", project)
     server.wait_for_state(project, "training")
-    os.kill(_trainer(server), signal.SIGKILL)
+    os.kill(server.trainers()[0], signal.SIGKILL)
     assert server.wait_for_state(project, "ready")["version"].startswith("v1-")
 
 
@@ -159,23 +204,10 @@ def test_a_stop_ends_all_processes_and_a_stopped_training_starts_over(studio: St
     try:
         server.event("START_TRAINING", project)
         server.wait_for_state(project, "training")
-        trainer = _trainer(server)
+        assert server.trainers()
         server.stop()
-        assert not Path(f"/proc/{trainer}").exists()
+        assert not server.trainers()
         server.start()
         server.wait_for_state(project, "ready")
     finally:
         server.close()
-
-
-def _trainer(server: Server) -> int:
-    """The process id of the trainer of a running backend."""
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                line, stat = (entry / "cmdline").read_bytes(), (entry / "stat").read_text()
-            except (FileNotFoundError, ProcessLookupError):
-                continue
-            if b"\0trainer\0" in line and int(stat.rsplit(")", 1)[1].split()[2]) == server.process.pid:
-                return int(entry.name)
-    raise AssertionError("no trainer process is running")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import threading
+import time
 from collections.abc import Callable, Iterator
+from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -182,9 +184,9 @@ def test_a_recording_over_the_limit_is_not_read_to_its_end(studio: StandIn, make
         (401, False, "LABEL_STUDIO_API_KEY"),
         (403, False, "access to the project"),
         (404, False, "LABEL_STUDIO_HOST"),
-        (429, True, "try again later"),
+        (429, True, "TRAININGS_AT_ONCE"),
         (500, True, "try again later"),
-        (503, True, "try again later"),
+        (503, True, "TRAININGS_AT_ONCE"),
     ],
 )
 def test_a_refusal_says_which_setting_to_change_and_whether_it_may_pass(
@@ -196,6 +198,33 @@ def test_a_refusal_says_which_setting_to_change_and_whether_it_may_pass(
     assert error.value.passing is passing
     assert str(status) in str(error.value)
     assert advice in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [("7", 7), (" 120 ", 120), ("soon", 0), ("-5", 0), ("", 0), ("Thu, 01 Jan 1970 00:00:30 GMT", 0), ("in", 3600)],
+)
+@pytest.mark.parametrize("asked", ["a project", "a recording"])
+def test_a_busy_label_studio_says_how_long_to_wait(
+    client: Studio, studio: StandIn, asked: str, header: str, seconds: float
+) -> None:
+    task = studio.add_task(3, b"time,one\n1,2\n")
+    assert client.fetch(f"/data/upload/3/{task}.csv", task)
+    studio.failing_with, studio.retry_after = (
+        429,
+        formatdate(time.time() + 3600, usegmt=True) if header == "in" else header,
+    )
+    with pytest.raises(LabelStudioError) as error:
+        client.project(3) if asked == "a project" else client.fetch(f"/data/upload/3/{task}.csv", task)
+    assert error.value.passing
+    assert error.value.retry_after == pytest.approx(seconds, abs=3)
+
+
+def test_a_label_studio_that_does_not_answer_in_time_names_the_setting(client: Studio, studio: StandIn) -> None:
+    studio.delay = 3
+    with pytest.raises(LabelStudioError, match=r"within 2 s .* raise REQUEST_TIMEOUT") as error:
+        list(client.annotated_tasks(3))
+    assert error.value.passing
 
 
 def test_a_label_studio_that_is_away_may_come_back(make_client: MakeClient) -> None:

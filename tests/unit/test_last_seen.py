@@ -2,16 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from backend.last_seen import LastSeen
+from backend.last_seen import FilePad, LastSeen, RedisPad
+from tests.redis_server import PASSWORD, RedisServer, needs_redis
+
+AnotherProcess = Callable[[], LastSeen]
+
+
+@pytest.fixture(scope="module")
+def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    server = RedisServer(tmp_path_factory.mktemp("redis"))
+    yield server
+    server.kill()
+
+
+@pytest.fixture(params=["local", pytest.param("redis", marks=needs_redis)])
+def another(request: pytest.FixtureRequest, tmp_path: Path) -> AnotherProcess:
+    """The notes as one more process opens them: on this machine, or in a Redis."""
+    if request.param == "local":
+        return lambda: LastSeen(FilePad(tmp_path))
+    server: RedisServer = request.getfixturevalue("redis")
+    server.clear()
+    return lambda: LastSeen(RedisPad(server.url))
 
 
 @pytest.fixture
-def notes(tmp_path: Path) -> LastSeen:
-    return LastSeen(tmp_path)
+def notes(another: AnotherProcess) -> LastSeen:
+    return another()
 
 
 def told(notes: LastSeen, project: int) -> list[tuple[int | None, str]]:
@@ -23,19 +44,21 @@ def test_of_a_new_project_nothing_is_known(notes: LastSeen) -> None:
     assert notes.failures(7) == []
 
 
-def test_the_last_label_config_of_each_project_is_known_to_every_process(notes: LastSeen, tmp_path: Path) -> None:
+def test_the_last_label_config_of_each_project_is_known_to_every_process(
+    notes: LastSeen, another: AnotherProcess
+) -> None:
     notes.note_label_config(7, "<View>old</View>")
     notes.note_label_config(7, "<View>new</View>")
     notes.note_label_config(8, "<View/>")
-    another = LastSeen(tmp_path)
-    assert (another.label_config(7), another.label_config(8)) == ("<View>new</View>", "<View/>")
+    process = another()
+    assert (process.label_config(7), process.label_config(8)) == ("<View>new</View>", "<View/>")
 
 
-def test_failures_are_told_by_project_the_newest_first(notes: LastSeen, tmp_path: Path) -> None:
+def test_failures_are_told_by_project_the_newest_first(notes: LastSeen, another: AnotherProcess) -> None:
     notes.note_tasks(7, [(1, "it is empty"), (2, None), (None, "it has no id")])
     notes.note_tasks(8, [(1, "it is gone")])
     notes.note_tasks(7, [(3, "it hangs")])
-    assert told(LastSeen(tmp_path), 7) == [(3, "it hangs"), (None, "it has no id"), (1, "it is empty")]
+    assert told(another(), 7) == [(3, "it hangs"), (None, "it has no id"), (1, "it is empty")]
 
 
 def test_a_task_is_told_once_with_its_last_reason(notes: LastSeen) -> None:
@@ -74,7 +97,7 @@ def test_where_it_cannot_be_written_the_log_says_so_once(
         folder.mkdir()
         place = folder / "seen.sqlite3"
         place.mkdir() if obstacle == "a folder in its place" else place.write_bytes(b"no database" * 100)
-    notes = LastSeen(folder)
+    notes = LastSeen(FilePad(folder))
     for _ in range(3):
         notes.note_label_config(7, "<View/>")
         notes.note_tasks(7, [(1, "it is empty")])
@@ -83,9 +106,19 @@ def test_where_it_cannot_be_written_the_log_says_so_once(
     assert "seen.sqlite3 cannot be used" in record.message
 
 
+def test_where_the_redis_is_away_the_log_says_so_once_without_the_password(caplog: pytest.LogCaptureFixture) -> None:
+    notes = LastSeen(RedisPad(f"redis://:{PASSWORD}@127.0.0.1:9/0"))
+    for _ in range(3):
+        notes.note_label_config(7, "<View/>")
+    assert notes.label_config(7) is None
+    (record,) = caplog.records
+    assert "Redis cannot be used" in record.message
+    assert PASSWORD not in record.message
+
+
 def test_what_lies_on_a_read_only_disk_is_still_told(tmp_path: Path) -> None:
-    LastSeen(tmp_path).note_tasks(7, [(1, "it is empty")])
+    LastSeen(FilePad(tmp_path)).note_tasks(7, [(1, "it is empty")])
     (tmp_path / "seen.sqlite3").chmod(0o444)  # root may write all the same: then nothing is lost either
-    notes = LastSeen(tmp_path)
+    notes = LastSeen(FilePad(tmp_path))
     notes.note_tasks(7, [(2, "it is gone")])
     assert (1, "it is empty") in told(notes, 7)

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from safetensors import SafetensorError
 
+from backend import model_store
 from backend.cli import main
 from backend.model_store import ModelStore, VersionError
 from backend.settings import current_settings
@@ -96,9 +98,56 @@ def test_what_a_killed_trainer_left_half_written_never_serves_and_is_removed(
     folder = tmp_path / "projects" / "7"
     (folder / ".v1-20200101T000000").mkdir(parents=True)
     (folder / ".v1-20200101T000000" / "model.json").write_text("{")
+    os.utime(folder / ".v1-20200101T000000", (0, 0))
     assert store.load(7) is None
     version = store.publish(7, model, CONFIG)
     assert sorted(path.name for path in folder.iterdir()) == ["current", version]
+
+
+def test_two_machines_that_publish_at_the_same_time_harm_neither_version(
+    model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A trainer whose claim has run out does not know yet that another has taken over."""
+    one, other, between = ModelStore(tmp_path), ModelStore(tmp_path), []
+    save = Model.save
+
+    def publish_meanwhile(model: Model, folder: Path) -> None:
+        save(model, folder)
+        if not between:
+            between.append("")
+            between[0] = other.publish(7, model, CONFIG)
+
+    monkeypatch.setattr(Model, "save", publish_meanwhile)
+    try:
+        mine = one.publish(7, model, CONFIG)
+    except OSError:  # of one number and second: the first to be whole stays
+        mine = between[0]
+    for version in {mine, between[0]}:
+        other.use(7, version)  # raises ModelError for one that is not whole
+    assert sorted(other.versions(7)) == sorted({mine, between[0]})
+    assert not list((tmp_path / "projects" / "7").glob(".v*"))
+
+
+def test_loaded_models_stay_bounded_with_many_projects(store: ModelStore, model: Model) -> None:
+    for project in range(1, 101):
+        store.publish(project, model, CONFIG)
+    for project in range(1, 101):
+        assert store.load(project) is not None
+    assert sorted(store._loaded) == list(range(101 - model_store._LOADED_MODELS, 101))
+    assert store.load(100) is store.load(100)
+    assert store.load(1) is not None
+
+
+def test_a_full_disk_is_an_os_error_whoever_finds_it(
+    store: ModelStore, model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise SafetensorError("I/O error: No space left on device (os error 28)")
+
+    monkeypatch.setattr(Model, "save", full)
+    with pytest.raises(OSError, match="No space left"):
+        store.publish(7, model, CONFIG)
+    assert list((tmp_path / "projects" / "7").iterdir()) == []
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "model.json", "report.json"])
@@ -121,6 +170,7 @@ def test_a_damaged_version_is_set_aside_not_deleted(
     assert stored.version == reader.current_version(7) == first
     assert (tmp_path / "projects" / "7" / f"{second}.damaged").is_dir()
     assert second in caplog.text
+    assert reader.damaged(7) == [second]
     assert reader.publish(7, model, CONFIG).startswith("v3-")
 
 

@@ -10,6 +10,7 @@ from importlib.metadata import packages_distributions, version
 from pathlib import Path
 
 import pytest
+import yaml
 from packaging.requirements import Requirement
 from packaging.version import Version
 
@@ -79,7 +80,31 @@ def test_the_engine_knows_nothing_of_the_web(file: Path) -> None:
 
 @pytest.mark.parametrize("name", sorted(set(SETTINGS) - {"PORT", "MODEL_DIR"}))  # fixed inside the container
 def test_docker_compose_passes_a_setting_on(name: str) -> None:
-    assert re.search(rf"^      {name}: \$\{{{name}:-", COMPOSE, re.MULTILINE)
+    assert re.search(rf"^    {name}: \$\{{{name}:-", COMPOSE, re.MULTILINE)
+    for service in ("segmenter", "web", "trainer"):
+        assert name in yaml.safe_load(COMPOSE)["services"][service]["environment"]
+
+
+@pytest.mark.parametrize(
+    ("profile", "started"),
+    [(None, {"segmenter": 1}), ("scale", {"segmenter": 1, "web": 1, "trainer": 2, "redis": 1})],
+)
+def test_docker_compose_starts_one_backend_or_two_web_hosts_with_two_trainers(
+    profile: str | None, started: dict[str, int]
+) -> None:
+    services = yaml.safe_load(COMPOSE)["services"]
+    running = {name: service for name, service in services.items() if profile in service.get("profiles", [profile])}
+    assert {name: service.get("deploy", {}).get("replicas", 1) for name, service in running.items()} == started
+    backends = [service for name, service in running.items() if name != "redis"]
+    assert all("models:/data" in service["volumes"] for service in backends)
+    assert len({port for service in running.values() for port in service.get("ports", [])}) == len(
+        [name for name in started if name in ("segmenter", "web")]
+    )
+    if profile:
+        assert all("redis" in service["depends_on"] for service in backends)
+        assert {services[name]["environment"]["REDIS_URL"] for name in ("web", "trainer")} == {
+            "${REDIS_URL:-redis://redis:6379/0}"
+        }
 
 
 def test_the_image_holds_every_file_of_the_product() -> None:

@@ -10,7 +10,15 @@ from backend.settings import SettingsError, read_settings
 
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("LABEL_STUDIO_HOST", "LABEL_STUDIO_URL", "LABEL_STUDIO_API_KEY", "MODEL_DIR", "PORT", "LOG_LEVEL"):
+    for name in (
+        "LABEL_STUDIO_HOST",
+        "LABEL_STUDIO_URL",
+        "LABEL_STUDIO_API_KEY",
+        "MODEL_DIR",
+        "PORT",
+        "LOG_LEVEL",
+        "REDIS_URL",
+    ):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -42,6 +50,8 @@ def test_both_names_of_label_studios_address_mean_the_same(monkeypatch: pytest.M
         ("LOG_LEVEL", "loud", "LOG_LEVEL is 'LOUD'"),
         ("UNLABELED", "maybe", "UNLABELED is 'maybe'"),
         ("DEVICE", "gpu", "DEVICE is 'gpu'"),
+        ("REDIS_URL", "localhost:6379", "REDIS_URL: expected an address that starts with redis://"),
+        ("TRAININGS_AT_ONCE", "0", "TRAININGS_AT_ONCE is '0'"),
         ("BASIC_AUTH_USER", "anna", "BASIC_AUTH_USER and BASIC_AUTH_PASS go together"),
     ],
 )
@@ -65,11 +75,15 @@ def test_a_gpu_that_is_not_there_is_a_mistake_only_when_asked_for(monkeypatch: p
 def test_secrets_are_never_printed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LABEL_STUDIO_API_KEY", "very-secret")
     monkeypatch.setenv("BASIC_AUTH_PASS", "hidden-word")
+    monkeypatch.setenv("REDIS_URL", "http://:not-for-the-log@redis")
     with pytest.raises(SettingsError) as error:
         read_settings()
     assert "hidden-word" not in str(error.value)
+    assert "not-for-the-log" not in str(error.value)
+    monkeypatch.setenv("REDIS_URL", "redis://:not-for-the-log@redis")
     monkeypatch.setenv("BASIC_AUTH_USER", "anna")
     assert "very-secret" not in repr(read_settings())
+    assert "not-for-the-log" not in repr(read_settings())
     assert "hidden-word" not in repr(read_settings())
 
 
