@@ -23,7 +23,7 @@ from segmenter.prediction import CHUNK_STEPS, CONTEXT_STEPS, row_logits
 from segmenter.recording import Recording
 from segmenter.regions import Targets
 from segmenter.targets import IGNORED, LearnedStates, learn_states
-from segmenter.validation import Choice, Fold, Judged, choose, make_folds
+from segmenter.validation import Choice, Fold, Judged, choose, enough_to_judge, make_folds
 
 # From so many recordings on, the networks fitted to all but a fold, averaged, are as good as networks fitted to all.
 LEAST_COMMITTEE = 4
@@ -170,7 +170,7 @@ class _Fit:
     def _judge(self, index: int, fold: Fold) -> tuple[list[Judged], list[SegmentNetwork]]:
         """Fit to what a fold learns from: its held-out rows' logits in each trial, and the networks."""
         codes = [np.where(mask, rows, IGNORED) for rows, mask in zip(self.learned.codes, fold.learn, strict=True)]
-        held_out = [number for number, mask in enumerate(fold.judge) if mask.any()]
+        held_out = enough_to_judge([int(mask.sum()) for mask in fold.judge])
         logits: dict[int, list[np.ndarray]] = {number: [] for number in held_out}
         snapshots: list[SegmentNetwork] = []
 

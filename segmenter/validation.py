@@ -25,6 +25,8 @@ ALIKE = 0.01
 TEMPERATURES = tuple(float(value) for value in np.geomspace(0.5, 8.0, 13))
 BINS = 10
 SAMPLE = 50_000
+# Held-out rows of a fold that are enough to choose by, where there are more of them in other recordings.
+JUDGED_ROWS = 50_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,6 +85,13 @@ def make_folds(levels: np.ndarray, codes: Sequence[np.ndarray], margin: int) -> 
             for group in groups
         ]
     return tuple(fold for fold in folds if _is_useful(fold, codes))
+
+
+def enough_to_judge(rows: Sequence[int]) -> list[int]:
+    """Recordings to judge a fold by, spread over all of them, given how many rows of each are held out."""
+    held_out = [number for number, count in enumerate(rows) if count]
+    every = max(1, round(sum(rows) / JUDGED_ROWS))
+    return held_out[every // 2 :: every] or held_out[:1]
 
 
 def choose(judged: Sequence[Judged], usual: int, shortest: float, blocks: bool = False) -> Choice:

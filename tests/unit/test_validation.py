@@ -6,9 +6,12 @@ import numpy as np
 import pytest
 
 from segmenter.validation import (
+    SWITCH_COSTS,
+    TEMPERATURES,
     Judged,
     calibration_error,
     choose,
+    enough_to_judge,
     make_folds,
     measure_reliability,
 )
@@ -104,3 +107,30 @@ def test_reliability_by_hand() -> None:
 def test_where_segments_do_not_tell_the_cost_follows_their_length(shortest: float, cost: float) -> None:
     judged = [stretch(np.tile(HALVES, 3), 3.0, seed) for seed in range(4)]
     assert choose(judged, usual=0, shortest=shortest).switch_cost == cost
+
+
+@pytest.mark.parametrize(
+    ("rows", "judges"),
+    [
+        ([0, 300, 0, 200], [1, 3]),
+        ([1_000_000], [0]),
+        ([0, 20_000, 30_000], [1, 2]),
+        ([50_000] * 6, [3]),
+        ([25_000] * 8, [2, 6]),
+    ],
+)
+def test_a_fold_is_judged_by_as_many_recordings_as_tell(rows: list[int], judges: list[int]) -> None:
+    assert enough_to_judge(rows) == judges
+
+
+def test_blocks_of_one_recording_tell_how_good_it_is_but_choose_nothing() -> None:
+    right = np.stack([np.where(code == HALVES, 5.0, -5.0) for code in (0, 1)], axis=1)
+    judged = [Judged(np.stack([-right, np.zeros_like(right), right / 5]), HALVES)]
+    chosen = choose(judged, usual=2, shortest=30.0, blocks=True)
+    assert (chosen.trial, chosen.switch_cost, chosen.temperature) == (2, 10.0, 1.0)
+    assert chosen.scores is not None
+    assert chosen.scores.macro_f1 == 1.0
+    assert 10.0 not in SWITCH_COSTS
+    assert min(TEMPERATURES) < 1.0
+    assert choose(judged, usual=0, shortest=30.0, blocks=True).trial == 0
+    assert choose(judged, usual=0, shortest=30.0).trial == 2
