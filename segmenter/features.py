@@ -141,22 +141,31 @@ def compute_features(prepared: Prepared, scaling: Scaling, first: int, last: int
     start, stop = max(inner_first - reach, 0), min(inner_last + reach, len(prepared))
     means, movement = _rolling(prepared.deviations[start:stop], scaling.widths)
     keep = slice(inner_first - start, inner_last - start)
-    rows = inner_last - inner_first
-    relative = np.concatenate([prepared.deviations[inner_first:inner_last, None], means[keep]], axis=1)
+    features = np.empty((last - first, scaling.size), np.float32)
+    inner = features[inner_first - first : inner_last - first]
+    view_size, channels = scaling.view_size, scaling.channels
+    absolute, relative = inner[:, :view_size], inner[:, view_size : 2 * view_size]
+    moving, known = inner[:, 2 * view_size : -channels], inner[:, :-channels]
+    relative[:, :channels] = prepared.deviations[inner_first:inner_last]
+    relative[:, channels:] = means[keep].reshape(len(inner), -1)
     # Bounded, since float32 holds less: beyond a thousand times FAR nothing is told apart anyway.
     offset = np.clip((prepared.level - scaling.center) / scaling.scale, -1e3 * FAR, 1e3 * FAR)
     ratio = np.minimum(scaling.relative_scale / scaling.scale, 1e3)
-    absolute = relative * ratio.astype(np.float32) + offset.astype(np.float32)
-    movement = (movement[keep] - scaling.movement_center.astype(np.float32)) / scaling.movement_scale.astype(np.float32)
-    features = np.concatenate([part.reshape(rows, -1) for part in (absolute, relative, movement)], axis=1)
+    levels = 1 + len(scaling.widths)
+    np.multiply(relative, np.tile(ratio, levels).astype(np.float32), out=absolute)
+    absolute += np.tile(offset, levels).astype(np.float32)
+    moved = movement[keep].reshape(len(inner), -1)
+    np.subtract(moved, scaling.movement_center.ravel().astype(np.float32), out=moving)
+    moving /= scaling.movement_scale.ravel().astype(np.float32)
+    inner[:, -channels:] = prepared.gaps[inner_first:inner_last]
     lowest, highest = np.maximum(scaling.lowest, -FAR), np.minimum(scaling.highest, FAR)
-    np.clip(features, lowest.astype(np.float32), highest.astype(np.float32), out=features)
-    features = np.concatenate([features, prepared.gaps[inner_first:inner_last]], axis=1)
+    np.clip(known, lowest.astype(np.float32), highest.astype(np.float32), out=known)
     if view == "relative":
-        features[:, : scaling.view_size] = 0.0
+        absolute[:] = 0.0
     elif view == "absolute":
-        features[:, scaling.view_size : 2 * scaling.view_size] = 0.0
-    return np.pad(features, ((inner_first - first, last - inner_last), (0, 0)), mode="edge")
+        relative[:] = 0.0
+    features[: inner_first - first], features[inner_last - first :] = inner[0], inner[-1]
+    return features
 
 
 def bridge(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

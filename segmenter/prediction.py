@@ -20,6 +20,8 @@ from segmenter.regions import Segment
 # Steps of the LSTM that a chunk answers for, and steps of context on either side that it only looks at: what a core's
 # cache holds, and what a training window sees.
 CHUNK_STEPS, CONTEXT_STEPS = 128, 32
+# A short recording in chunks half as long: the steps of the LSTM come one after the other, its chunks side by side.
+SHORT_STEPS = 2_000
 # Rows whose features are in memory at once.
 BLOCK_ROWS = 2**14
 
@@ -99,7 +101,8 @@ def row_logits(networks: Sequence[SegmentNetwork], scaling: Scaling, view: View,
 
 def _windows(prepared: Prepared, scaling: Scaling, view: View, stride: int) -> Iterator[tuple[int, torch.Tensor]]:
     """(first row, overlapping windows of features (chunks, context + chunk + context, features)), block by block."""
-    chunk, context = CHUNK_STEPS * stride, CONTEXT_STEPS * stride
+    steps = CHUNK_STEPS if len(prepared) > SHORT_STEPS * stride else CHUNK_STEPS // 2
+    chunk, context = steps * stride, CONTEXT_STEPS * stride
     block = max(BLOCK_ROWS // chunk, 1) * chunk
     for first in range(0, len(prepared), block):
         chunks = -(-min(block, len(prepared) - first) // chunk)
