@@ -30,6 +30,15 @@ class AnyStudio(Studio):
         """Tasks as Label Studio imports them: {"data": ..., "annotations": ...}."""
         self._ask("POST", f"/api/projects/{project}/import", json=list(tasks))
 
+    def delete_annotations(self, project: int, tasks: Sequence[int]) -> None:
+        """The Data Manager's "Delete Annotations" for these tasks."""
+        self._ask(
+            "POST",
+            "/api/dm/actions/",
+            params={"id": "delete_tasks_annotations", "project": project},
+            json={"selectedItems": {"all": False, "included": list(tasks)}},
+        )
+
     def annotations(self, task: int) -> list[dict[str, Any]]:
         """A task's annotations as Label Studio stores them."""
         return list(self._ask("GET", f"/api/tasks/{task}/annotations/"))
