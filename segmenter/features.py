@@ -64,7 +64,7 @@ class Scaling:
     @property
     def size(self) -> int:
         """Features of a row: the absolute view, the relative view, movement, one gap indicator a channel."""
-        return 2 * self.view_size + self.channels * (len(self.widths) + 2)
+        return count_ranged(self.channels, len(self.widths)) + self.channels
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,6 +83,11 @@ class Prepared:
         return len(self.deviations)
 
 
+def count_ranged(channels: int, widths: int) -> int:
+    """Features of a row that have a range, which is all but the gap indicators: two views, and movement."""
+    return channels * (2 * (1 + widths) + widths + 1)
+
+
 def learn_scaling(recordings: Sequence[np.ndarray], widths: Sequence[int]) -> Scaling:
     """Learn centres and scales from the training recordings' values, each float64 (rows, channels), NaN allowed.
 
@@ -93,18 +98,9 @@ def learn_scaling(recordings: Sequence[np.ndarray], widths: Sequence[int]) -> Sc
     center, scale = _location_and_scale(everything)
     deviations = np.concatenate([values - np.median(values, axis=0) for values in bridged])
     relative_scale = _location_and_scale(deviations)[1]
-    movement = len(widths) + 1, len(center)
-    features = (2 * (1 + len(widths)) + len(widths) + 1) * len(center)
-    plain = Scaling(
-        center,
-        scale,
-        relative_scale,
-        np.zeros(movement),
-        np.ones(movement),
-        np.full(features, -np.inf),
-        np.full(features, np.inf),
-        tuple(widths),
-    )
+    # Movement and ranges are learned from what the rest makes of the recordings: until then they change nothing.
+    none, one, lowest, highest = (np.array(value) for value in (0.0, 1.0, -np.inf, np.inf))
+    plain = Scaling(center, scale, relative_scale, none, one, lowest, highest, tuple(widths))
     prepared = [prepare(values, plain) for values in recordings]
     moved = np.concatenate([_rolling(rows.deviations, plain.widths)[1] for rows in prepared])
     least = np.array([LEAST_SPREAD_SCALE] * len(widths) + [LEAST_SLOPE_SCALE])[:, None]

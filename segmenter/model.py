@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 
 from segmenter.decoding import Decoding
 from segmenter.errors import ModelError
-from segmenter.features import VIEWS, Scaling, View
+from segmenter.features import VIEWS, Scaling, View, count_ranged
 from segmenter.labeling import Labeling
 from segmenter.network import NetworkShape, SegmentNetwork
 from segmenter.regions import BACKGROUND, State
@@ -199,7 +199,7 @@ def _array(tensor: torch.Tensor, name: str, channels: int, widths: int) -> np.nd
     if name.startswith("movement"):
         expected = (widths + 1, channels)
     elif name in ("lowest", "highest"):
-        expected = (channels * (3 * widths + 3),)
+        expected = (count_ranged(channels, widths),)
     array: np.ndarray = tensor.numpy().astype(np.float64)
     if array.shape != expected or not np.isfinite(array).all():
         raise ValueError(f"its {name} has the shape {array.shape}, expected {expected}, all finite")

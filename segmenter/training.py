@@ -122,8 +122,8 @@ class _Fit:
         levels = np.stack([(rows.level - self.scaling.center) / self.scaling.scale for rows in self.prepared])
         self.folds = make_folds(levels, learned.codes, margin=usual)
         self.committee = len(examples) >= LEAST_COMMITTEE and len(self.folds) > 1
-        # Blocks of a single recording choose nothing.
-        self.dropouts = recipe.channel_dropouts if len(examples) > 1 else recipe.channel_dropouts[-1:]
+        self.blocks = len(examples) == 1  # which choose nothing
+        self.dropouts = recipe.channel_dropouts[-1:] if self.blocks else recipe.channel_dropouts
         self.steps_done = 0
         nets = len(self.folds) * len(self.dropouts) + (0 if self.committee else recipe.members)
         self.steps_planned = self.checkpoints[-1] * nets
@@ -137,7 +137,7 @@ class _Fit:
             candidates.append(snapshots)
         # Where nothing can be chosen, hide channels, go to the end and see both views.
         usual = (len(self.dropouts) * len(self.checkpoints) - 1) * len(VIEWS)
-        choice = choose(judged, usual, short_segment(self.learned.codes), blocks=len(self.examples) == 1)
+        choice = choose(judged, usual, short_segment(self.learned.codes), self.blocks)
         stop, view = divmod(choice.trial, len(VIEWS))
         variant, checkpoint = divmod(stop, len(self.checkpoints))
         dropout = self.dropouts[variant]

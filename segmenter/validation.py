@@ -106,24 +106,25 @@ def choose(judged: Sequence[Judged], usual: int, shortest: float, blocks: bool =
     guess = float(np.clip(CERTAINTY * shortest, SWITCH_COSTS[0], SWITCH_COSTS[-1]))
     if not known:
         return Choice(usual, guess, 1.0)
+    trials: Sequence[int] = range(len(known[0].logits))
+    temperatures: Sequence[float] = TEMPERATURES
+    costs: Sequence[float] = SWITCH_COSTS
+    if blocks:
+        trials, temperatures, costs = [usual], [value for value in TEMPERATURES if value >= 1], [guess]
     # Each trial at its own best temperature: else the one that is the least sure of itself would win too often.
     _, trial, temperature = min(
-        (_surprise(known, index, value), index, value)
-        for index in ([usual] if blocks else range(len(known[0].logits)))
-        for value in TEMPERATURES
-        if value >= 1 or not blocks
+        (_surprise(known, index, value), index, value) for index in trials for value in temperatures
     )
     probabilities = [_softmax(stretch.logits[trial] / temperature) for stretch in known]
-    costs = (guess,) if blocks else SWITCH_COSTS
-    trials = [evaluate(_decode(known, probabilities, cost)) for cost in costs]
-    best = 0 if blocks else _steadiest([_merit(scores) for scores in trials], guess)
+    scores = [evaluate(_decode(known, probabilities, cost)) for cost in costs]
+    best = _steadiest([_merit(one) for one in scores], costs, guess)
     plain = [_softmax(stretch.logits[trial]) for stretch in known]
     reliability = measure_reliability(probabilities, [stretch.codes for stretch in known])
     return Choice(
         trial,
         costs[best],
         temperature,
-        trials[best],
+        scores[best],
         (
             calibration_error(measure_reliability(plain, [stretch.codes for stretch in known])),
             calibration_error(reliability),
@@ -196,12 +197,12 @@ def _merit(scores: Scores) -> float:
     return (scores.f1_10 + scores.f1_25 + scores.f1_50 + scores.macro_f1) / 4
 
 
-def _steadiest(merits: Sequence[float], guess: float) -> int:
+def _steadiest(merits: Sequence[float], costs: Sequence[float], guess: float) -> int:
     """Index of the best cost, its neighbours in the grid counted: a lone peak is luck; of equals, next to the guess."""
     padded = np.pad(np.asarray(merits), 1, mode="edge")
     smooth = (padded[:-2] + 2 * padded[1:-1] + padded[2:]) / 4
     alike = np.flatnonzero(smooth >= smooth.max() - ALIKE)
-    return int(min(alike, key=lambda index: abs(np.log(SWITCH_COSTS[index] / guess))))
+    return int(min(alike, key=lambda index: abs(np.log(costs[index] / guess))))
 
 
 def _surprise(judged: Sequence[Judged], trial: int, temperature: float) -> float:
