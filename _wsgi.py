@@ -16,7 +16,7 @@ add_routes(app, TimeSeriesSegmenter, settings)
 if __name__ == "__main__":
     from backend.trainer_keeper import TrainerKeeper
 
-    keeper = TrainerKeeper(settings, wanted=lambda: not settings.redis_url.get_secret_value())
+    keeper = TrainerKeeper(settings, wanted=lambda: not settings.many_machines)
     keeper.start()
     try:
         app.run(host="0.0.0.0", port=settings.port, threaded=True)

@@ -34,7 +34,7 @@ def post_worker_init(worker: Any) -> None:
     from backend.trainer_keeper import TrainerKeeper
 
     torch.set_num_threads(settings.inference_threads)
-    if settings.redis_url.get_secret_value():
+    if settings.many_machines:
         return
     # A worker that is told to stop answers what it has begun to; its trainers stop at once.
     keeper = TrainerKeeper(settings, wanted=lambda: bool(worker.alive))

@@ -101,7 +101,7 @@ class Service:
         if stored and status["state"] == "untrained":
             status["state"] = "ready"
         # Where the queue lies in MODEL_DIR and that cannot be written to, nobody could note that a training failed.
-        unwritable = None if self.settings.redis_url.get_secret_value() else self.store.problem()
+        unwritable = None if self.settings.many_machines else self.store.problem()
         if unwritable:
             status |= {"state": "failed", "reason": unwritable}
         problem, reasons = self._misfits(project, stored)

@@ -115,6 +115,11 @@ class Settings(BaseSettings):
         )
 
     @property
+    def many_machines(self) -> bool:
+        """Whether other machines share the work, through the Redis of REDIS_URL."""
+        return bool(self.redis_url.get_secret_value())
+
+    @property
     def inference_threads(self) -> int:
         """Processor threads of one web worker: all workers together ask for no more cores than there are."""
         return max(1, (os.cpu_count() or 1) // self.workers)

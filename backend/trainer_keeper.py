@@ -34,7 +34,7 @@ class TrainerKeeper:
     def __init__(self, settings: Settings, wanted: Callable[[], bool] = lambda: True) -> None:
         """Wanted: asked again and again; from the first False on this is being stopped."""
         self._model_dir = settings.model_dir.resolve()
-        self._alone = bool(settings.redis_url.get_secret_value())
+        self._alone = settings.many_machines
         self._wanted = wanted
         self._stopping = threading.Event()
         self._threads = [
