@@ -7,14 +7,12 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
 
 from bench.generated import LABELS, Sample, label_config
 from tests.backend.label_studio import StandIn
 from tests.backend.server import Server
 
 WORKERS = 2
-UNTRAINED = "untrained"  # the version of a project without a model
 
 
 @contextmanager
@@ -45,13 +43,3 @@ def annotate(server: Server, number: int) -> None:
     task = max(server.studio.projects[number].tasks)
     answer = server.event("ANNOTATION_CREATED", number, annotation={"id": task, "result": []}, task={"id": task})
     answer.raise_for_status()
-
-
-def predict_body(server: Server, number: int, task: int) -> dict[str, Any]:
-    """What Label Studio posts to /predict when a task is opened."""
-    return {
-        "tasks": [server.studio.task(number, task)],
-        "project": f"{number}.1700000000",
-        "label_config": server.studio.projects[number].label_config,
-        "params": {"login": None, "password": None, "context": None},
-    }

@@ -10,9 +10,10 @@ from statistics import quantiles
 
 import httpx
 
+from backend.service import UNTRAINED
 from bench.figures import Chart, Figure, Line, Outcome, Panel, Table, median_figure
 from bench.generated import states
-from bench.live import UNTRAINED, WORKERS, add_project, annotate, predict_body, running_backend
+from bench.live import WORKERS, add_project, annotate, running_backend
 from demo.console import Step
 from tests.backend.server import Server
 
@@ -94,7 +95,7 @@ def _measure_while_training(server: Server, task: int, plan: Plan) -> tuple[Load
 
 def _measure(server: Server, task: int, plan: Plan, when: str) -> Load:
     step = Step(f"serving, {when}")
-    body, address = predict_body(server, _SERVED, task), str(server.http.base_url)
+    body, address = server.predict_body(_SERVED, task), str(server.http.base_url)
 
     def predict(client: httpx.Client) -> None:
         answer = client.post("/predict", json=body).raise_for_status()

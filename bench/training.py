@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from backend.service import UNTRAINED
 from bench.figures import Figure, Outcome, median_figure
 from bench.generated import LABELS, VALUE_KEY, labeling_of, states
-from bench.live import UNTRAINED, add_project, annotate, running_backend
+from bench.live import add_project, annotate, running_backend
 from bench.processes import in_fresh_process, peak_memory
 from demo.console import Step
 from segmenter.pipeline import Task, learn

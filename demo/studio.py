@@ -153,10 +153,14 @@ class Studio:
 
         Label Studio reports success whatever became of it: look at the tasks afterwards.
         """
+        self._act("retrieve_tasks_predictions", project, tasks)
+
+    def _act(self, action: str, project: int, tasks: Sequence[int]) -> None:
+        """One of the Data Manager's actions, on these tasks."""
         self._ask(
             "POST",
             "/api/dm/actions/",
-            params={"id": "retrieve_tasks_predictions", "project": project},
+            params={"id": action, "project": project},
             json={"selectedItems": {"all": False, "included": list(tasks)}},
             timeout=_SLOW,
         )

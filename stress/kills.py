@@ -63,7 +63,7 @@ def _kill_once(server: Server, project: int, chance: random.Random) -> Round:
         server.kill()
         server.start()
     else:
-        victims = server.trainers() if target == "a trainer" else _workers(server)
+        victims = server.trainers() if target == "a trainer" else server.workers()
         if victims:  # the trainer may be on its way up again
             os.kill(chance.choice(victims), signal.SIGKILL)
     struck = time.monotonic()
@@ -78,12 +78,6 @@ def _is_done(server: Server, project: int, before: str) -> bool:
         return False
     assert status["state"] != "failed", status["reason"]
     return bool(status["state"] == "ready" and status["version"] != before)
-
-
-def _workers(server: Server) -> list[int]:
-    """The web workers: children of gunicorn's first process."""
-    children = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read_text()
-    return [int(child) for child in children.split()]
 
 
 def _damage(model_dir: Path, number: int) -> list[str]:

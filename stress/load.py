@@ -68,11 +68,10 @@ def _requests(server: Server, project: int, task: int, failed: list[str]) -> dic
     client = httpx.Client(
         base_url=server.http.base_url, timeout=60, limits=httpx.Limits(max_keepalive_connections=_CONNECTIONS)
     )
-    config, named = server.studio.projects[project].label_config, f"{project}.1700000000"
     bodies = {
-        "/setup": {"project": named, "schema": config, "access_token": "x"},
-        "/webhook": {"action": "ANNOTATION_CREATED", "project": {"id": project, "label_config": config}},
-        "/predict": {"project": named, "label_config": config, "tasks": [server.studio.task(project, task)]},
+        "/setup": server.setup_body(project),
+        "/webhook": server.event_body("ANNOTATION_CREATED", project),
+        "/predict": server.predict_body(project, task),
     }
 
     def send(path: str) -> None:
@@ -100,10 +99,8 @@ def _time(send: Callable[[], None], times: int) -> list[float]:
 
 def _memory(server: Server) -> int:
     """Bytes that the web workers and gunicorn's first process take, shared pages counted once."""
-    first = server.process.pid
-    children = Path(f"/proc/{first}/task/{first}/children").read_text().split()
     total = 0
-    for process in (str(first), *children):
+    for process in (server.process.pid, *server.workers()):
         lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
         total += 1024 * next(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
     return total

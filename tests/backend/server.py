@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,6 +13,7 @@ from typing import Any
 import httpx
 
 from tests.backend.label_studio import StandIn
+from tests.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -63,9 +63,7 @@ class Server:
         self.studio = studio
         self.model_dir = model_dir
         self._working_folder = working_folder
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
         self.log = model_dir.parent / f"{model_dir.name}-{self.port}.log"
         self._environment = environment(studio, model_dir, **{"PORT": str(self.port), **settings})
         self.http = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=60)
@@ -98,40 +96,44 @@ class Server:
 
     def event(self, action: str, project: int, **payload: Any) -> httpx.Response:
         """Send an event as Label Studio's webhook does."""
+        return self.http.post("/webhook", json=self.event_body(action, project, **payload))
+
+    def event_body(self, action: str, project: int, **payload: Any) -> dict[str, Any]:
+        """What Label Studio's webhook sends."""
         known = self.studio.projects.get(project)
-        body = {
-            "action": action,
-            "project": {"id": project, "label_config": known.label_config if known else ""},
-            **payload,
-        }
-        return self.http.post("/webhook", json=body)
+        label_config = known.label_config if known else ""
+        return {"action": action, "project": {"id": project, "label_config": label_config}, **payload}
 
     def predict(
         self, project: int, *tasks: int, config: str | None = None, context: Any = None
     ) -> list[dict[str, Any]]:
         """What Label Studio gets for tasks of the stand-in."""
-        answer = self.http.post(
-            "/predict",
-            json={
-                "tasks": [self.studio.task(project, task) for task in tasks],
-                "project": f"{project}.1700000000",
-                "label_config": config or self.studio.projects[project].label_config,
-                "params": {"login": None, "password": None, "context": context},
-            },
-        )
+        answer = self.http.post("/predict", json=self.predict_body(project, *tasks, config=config, context=context))
         assert answer.status_code == 200, answer.text
         return list(answer.json()["results"])
 
+    def predict_body(self, project: int, *tasks: int, config: str | None = None, context: Any = None) -> dict[str, Any]:
+        """What Label Studio posts to /predict."""
+        return {
+            "tasks": [self.studio.task(project, task) for task in tasks],
+            "project": f"{project}.1700000000",
+            "label_config": config or self.studio.projects[project].label_config,
+            "params": {"login": None, "password": None, "context": context},
+        }
+
     def setup(self, project: int) -> str:
         """The version that /setup gives."""
-        body = {
+        answer = self.http.post("/setup", json=self.setup_body(project))
+        assert answer.status_code == 200, answer.text
+        return str(answer.json()["model_version"])
+
+    def setup_body(self, project: int) -> dict[str, Any]:
+        """What Label Studio posts to /setup."""
+        return {
             "project": f"{project}.1700000000",
             "schema": self.studio.projects[project].label_config,
             "access_token": "x",
         }
-        answer = self.http.post("/setup", json=body)
-        assert answer.status_code == 200, answer.text
-        return str(answer.json()["model_version"])
 
     def status(self, project: int) -> dict[str, Any]:
         """The project's status."""
@@ -165,6 +167,11 @@ class Server:
     def log_text(self) -> str:
         """Everything it has logged."""
         return self.log.read_text()
+
+    def workers(self) -> list[int]:
+        """The process ids of its web workers: the children of gunicorn's first process."""
+        first = self.process.pid
+        return [int(child) for child in Path(f"/proc/{first}/task/{first}/children").read_text().split()]
 
     def trainers(self) -> list[int]:
         """The process ids of its trainers."""

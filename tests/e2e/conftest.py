@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from tests.e2e import browser
 from tests.e2e.browser import Browser
 from tests.e2e.studio import AnyStudio
 from tests.e2e.tap import Tap
+from tests.ports import free_port
 
 START_WITHIN = 600.0  # seconds; Label Studio makes its database first
 TRAIN_WITHIN = 600.0
@@ -57,14 +57,14 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
         pytest.fail(sentence, pytrace=False)
     folder = tmp_path_factory.mktemp("pair")
     try:
-        label_studio = servers.label_studio(folder, _free_port())
+        label_studio = servers.label_studio(folder, free_port())
     except servers.DemoError as error:
         pytest.fail(str(error), pytrace=False)
     with ExitStack() as running:
         running.enter_context(label_studio).wait_until_healthy(START_WITHIN)
         studio = running.enter_context(AnyStudio(label_studio.url))
         key = studio.personal_access_token(folder / "token")
-        port = _free_port()
+        port = free_port()
         backend = running.enter_context(servers.backend(folder, folder / "models", port, label_studio.url, key))
         backend.wait_until_healthy(START_WITHIN)
         yield Pair(studio, key, backend.url, running.enter_context(Tap(port)))
@@ -77,7 +77,7 @@ def hasty_backend(pair: Pair, tmp_path_factory: pytest.TempPathFactory) -> Itera
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("TRAINING_EFFORT", "0.2")
         environment.setenv("START_TRAINING_EACH_N_UPDATES", "1000")
-        server = servers.backend(folder, folder / "models", _free_port(), pair.studio.url, pair.key)
+        server = servers.backend(folder, folder / "models", free_port(), pair.studio.url, pair.key)
     with server:
         server.wait_until_healthy(START_WITHIN)
         yield server.url
@@ -118,9 +118,3 @@ def _train(pair: Pair, title: str, recordings: list[SampleRecording], imported_a
     pair.studio.annotate(pair.studio.tasks(project)[imported_annotated].id, recordings[imported_annotated].annotation())
     version = pair.wait_for_version(project, None)
     return TrainedProject(project, connection, version, {recording.name: recording for recording in recordings})
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -32,12 +32,7 @@ class AnyStudio(Studio):
 
     def delete_annotations(self, project: int, tasks: Sequence[int]) -> None:
         """The Data Manager's "Delete Annotations" for these tasks."""
-        self._ask(
-            "POST",
-            "/api/dm/actions/",
-            params={"id": "delete_tasks_annotations", "project": project},
-            json={"selectedItems": {"all": False, "included": list(tasks)}},
-        )
+        self._act("delete_tasks_annotations", project, tasks)
 
     def annotations(self, task: int) -> list[dict[str, Any]]:
         """A task's annotations as Label Studio stores them."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,13 +11,6 @@ from backend.last_seen import FilePad, LastSeen, RedisPad
 from tests.redis_server import PASSWORD, RedisServer, needs_redis
 
 AnotherProcess = Callable[[], LastSeen]
-
-
-@pytest.fixture(scope="module")
-def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    server = RedisServer(tmp_path_factory.mktemp("redis"))
-    yield server
-    server.kill()
 
 
 @pytest.fixture(params=["local", pytest.param("redis", marks=needs_redis)])

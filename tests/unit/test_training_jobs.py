@@ -35,13 +35,6 @@ def no_rest() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(scope="module")
-def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    server = RedisServer(tmp_path_factory.mktemp("redis"))
-    yield server
-    server.kill()
-
-
 @pytest.fixture(params=["local", pytest.param("redis", marks=needs_redis)])
 def another(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AnotherProcess:
     """The queue as one more process opens it: on this machine, or in a Redis."""
