@@ -220,8 +220,20 @@ def _rolling(deviations: np.ndarray, widths: Sequence[int]) -> tuple[np.ndarray,
 
 def _slopes(sums: np.ndarray, width: int) -> np.ndarray:
     """Mean of a row and those after it less that of the row and those before: `width` rows each, fewer at the ends."""
-    row = np.arange(len(sums) - 1)
-    start, stop = np.maximum(row - width + 1, 0), np.minimum(row + width, len(row))
+    rows = len(sums) - 1
+    if rows < 2 * width:
+        return _slopes_at(sums, np.arange(rows), width)
+    slopes = np.empty((rows, sums.shape[1]))
+    means = (sums[width:] - sums[:-width]) / width  # of the rows from each on
+    np.subtract(means[width - 1 :], means[: rows - 2 * width + 2], out=slopes[width - 1 : rows - width + 1])
+    for ends in (np.arange(width - 1), np.arange(rows - width + 1, rows)):
+        slopes[ends] = _slopes_at(sums, ends, width)
+    return slopes
+
+
+def _slopes_at(sums: np.ndarray, row: np.ndarray, width: int) -> np.ndarray:
+    """`_slopes` of single rows, int (n,), wherever they are."""
+    start, stop = np.maximum(row - width + 1, 0), np.minimum(row + width, len(sums) - 1)
     after = (sums[stop] - sums[row]) / (stop - row)[:, None]
     before = (sums[row + 1] - sums[start]) / (row + 1 - start)[:, None]
     slopes: np.ndarray = after - before

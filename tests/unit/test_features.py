@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from segmenter.features import FAR, bridge, compute_features, learn_scaling, prepare
+from segmenter.features import FAR, _slopes, bridge, compute_features, learn_scaling, prepare
 
 WIDTHS = (3, 9)
 
@@ -132,3 +132,15 @@ def test_a_slope_tells_rising_from_falling_whatever_the_level() -> None:
         slopes = compute_features(prepare(ramp + level, scaling), scaling, 0, 100)[:, -2]
         assert (slopes[5:45] > 0.5).all()
         assert (slopes[55:95] < -0.5).all()
+
+
+@pytest.mark.parametrize("rows", [1, 2, 5, 6, 7, 40])
+@pytest.mark.parametrize("width", [3, 5])
+def test_a_slope_is_the_mean_of_the_rows_from_here_on_less_that_of_the_rows_up_to_here(rows: int, width: int) -> None:
+    values = noise(rows, 2)
+    sums = np.concatenate([np.zeros((1, 2)), np.cumsum(values, axis=0)])
+    direct = [
+        values[row : row + width].mean(axis=0) - values[max(row - width + 1, 0) : row + 1].mean(axis=0)
+        for row in range(rows)
+    ]
+    np.testing.assert_allclose(_slopes(sums, width), direct, atol=1e-12)
