@@ -29,4 +29,4 @@ class TimeSeriesSegmenter(ModelBase):
         self, tasks: Sequence[Mapping[str, Any]], context: Mapping[str, Any] | None = None, **_: Any
     ) -> list[dict[str, Any]]:
         """Load the stored model -> read each task's recording -> a state for each row -> segments, with scores."""
-        return service().suggest(int(self.project_id), self.label_config, tasks, interactive=context is not None)
+        return service().suggest(int(self.project_id), self.label_config, tasks, context)

@@ -15,6 +15,7 @@ from backend.model_store import ModelStore, StoredModel
 from backend.places import last_seen, training_jobs
 from backend.settings import Settings, current_settings
 from segmenter.errors import LabelConfigError
+from segmenter.finishing import entries_so_far
 from segmenter.labeling import Labeling, read_label_config
 from segmenter.pipeline import NO_PAIR, Prediction, Task, misfits, pairs, predict
 
@@ -71,18 +72,23 @@ class Service:
         return request
 
     def suggest(
-        self, project: int, label_config: str, tasks: Sequence[Mapping[str, Any]], interactive: bool
+        self,
+        project: int,
+        label_config: str,
+        tasks: Sequence[Mapping[str, Any]],
+        context: Mapping[str, Any] | None = None,
     ) -> list[dict[str, Any]]:
         """Predictions in Label Studio's form, one a task.
 
         None at all when the project is untrained, its model does not fit the config, or no recording could be read:
-        Label Studio then stores nothing and asks again. An interactive request always gets one a task.
+        Label Studio then stores nothing and asks again. An interactive request, which has a `context`, always gets one
+        a task, and its suggestions keep clear of what is drawn already.
         """
         began = time.monotonic()
         stored = self.store.load(project)
-        predictions = self._predictions(project, stored, label_config, tasks) if stored else []
+        predictions = self._predictions(project, stored, label_config, tasks, context) if stored else []
         if stored is None or not any(prediction.read for prediction in predictions):
-            return [{"result": [], "score": 0.0} for _ in tasks] if interactive else []
+            return [{"result": [], "score": 0.0} for _ in tasks] if context is not None else []
         logger.info("project %d: %d of %d tasks suggested by %s in %.0f ms", project,
                     sum(prediction.read for prediction in predictions), len(tasks), stored.version,
                     1000 * (time.monotonic() - began))  # fmt: skip
@@ -144,14 +150,19 @@ class Service:
                 logger.warning("project %d: %s", project, reason)
 
     def _predictions(
-        self, project: int, stored: StoredModel, label_config: str, tasks: Sequence[Mapping[str, Any]]
+        self,
+        project: int,
+        stored: StoredModel,
+        label_config: str,
+        tasks: Sequence[Mapping[str, Any]],
+        context: Mapping[str, Any] | None,
     ) -> list[Prediction]:
         labelings, problem = _labelings(label_config)
         self._tell(project, [str(problem)] if problem else misfits(stored.model, labelings))
         if not pairs(stored.model, labelings):
             return []
         with ThreadPoolExecutor(min(_READ_AT_ONCE, max(1, len(tasks)))) as pool:
-            predictions = list(pool.map(lambda task: self._predict(stored, labelings, task), tasks))
+            predictions = list(pool.map(lambda task: self._predict(stored, labelings, task, context), tasks))
         outcomes = [(_task_id(task), found.failure) for task, found in zip(tasks, predictions, strict=True)]
         for number, failure in outcomes:
             if failure:
@@ -159,13 +170,20 @@ class Service:
         self.seen.note_tasks(project, outcomes)
         return predictions
 
-    def _predict(self, stored: StoredModel, labelings: Sequence[Labeling], task: Mapping[str, Any]) -> Prediction:
+    def _predict(
+        self,
+        stored: StoredModel,
+        labelings: Sequence[Labeling],
+        task: Mapping[str, Any],
+        context: Mapping[str, Any] | None,
+    ) -> Prediction:
         data, number = task.get("data"), _task_id(task)
         if not isinstance(data, Mapping):
             failure = f"expected an object under `data` in the task, found {type(data).__name__}"
         else:
             try:
-                return predict(stored.model, labelings, Task(number, data), self.studio.fetch)
+                so_far = () if context is None else entries_so_far(context, task)
+                return predict(stored.model, labelings, Task(number, data, so_far=so_far), self.studio.fetch)
             except LabelStudioError as error:
                 failure = str(error)
             except (

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from segmenter.errors import LabelConfigError, NothingToLearn, RecordingError
+from segmenter.finishing import keep_clear, read_drawn
 from segmenter.labeling import Labeling
 from segmenter.model import FittedSegmenter, Model
 from segmenter.prediction import suggest
@@ -28,11 +29,15 @@ Fetch = Callable[[str, "int | str | None"], bytes]
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """A task as Label Studio holds it: `data` names the recording, `annotations` hold what was drawn."""
+    """A task as Label Studio holds it: `data` names the recording, `annotations` hold what was drawn.
+
+    so_far: result entries of an annotation that somebody is drawing at this moment.
+    """
 
     id: int | str | None
     data: Mapping[str, Any]
     annotations: tuple[Mapping[str, Any], ...] = ()
+    so_far: tuple[Any, ...] = ()
 
     @property
     def annotated(self) -> bool:
@@ -108,7 +113,7 @@ def learn(
 def predict(model: Model, labelings: Sequence[Labeling], task: Task, fetch: Fetch) -> Prediction:
     """A task's recording -> segments of every labeling the model knows, as Label Studio's result entries.
 
-    A recording that cannot be read gives nothing but the reason.
+    They keep clear of what is drawn so far. A recording that cannot be read gives nothing but the reason.
     """
     result: list[dict[str, Any]] = []
     scores: list[float] = []
@@ -117,11 +122,15 @@ def predict(model: Model, labelings: Sequence[Labeling], task: Task, fetch: Fetc
     for labeling, segmenter in pairs(model, labelings):
         try:
             recording = _recording(task, labeling, fetch_once)
+            drawn = read_drawn(task.so_far, labeling, recording) if task.so_far else None
         except RecordingError as error:
             failures.append(str(error))
             continue
-        suggestion = suggest(segmenter, recording, labeling)
-        segments = join_under_instants(suggestion.segments, 2 * segmenter.decoding.instant_radius)
+        suggestion = suggest(segmenter, recording, labeling, drawn)
+        reach = 2 * segmenter.decoding.instant_radius
+        segments = join_under_instants(suggestion.segments, reach)
+        if drawn is not None:
+            segments = keep_clear(segments, drawn, reach)
         result += segments_to_result(segments, recording, labeling)
         scores.append(suggestion.score)
     failure = "; ".join(dict.fromkeys(failures)) or None

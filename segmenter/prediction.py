@@ -11,6 +11,7 @@ import torch
 from segmenter.decoding import best_path, merge_rows
 from segmenter.errors import ModelError
 from segmenter.features import Prepared, Scaling, View, compute_features, prepare
+from segmenter.finishing import Drawn, insist
 from segmenter.labeling import Labeling
 from segmenter.model import FittedSegmenter
 from segmenter.network import SegmentNetwork
@@ -34,8 +35,10 @@ class Suggestion:
     score: float
 
 
-def suggest(segmenter: FittedSegmenter, recording: Recording, labeling: Labeling) -> Suggestion:
-    """Suggest segments for a recording of any length.
+def suggest(
+    segmenter: FittedSegmenter, recording: Recording, labeling: Labeling, drawn: Drawn | None = None
+) -> Suggestion:
+    """Suggest segments for a recording of any length, around what is `drawn` in it already.
 
     Channels and labels are matched by name. A state with a label that is no longer in the labeling is not suggested:
     its probability goes to background, since its rows are none of the remaining labels'. Raises ModelError when a
@@ -52,6 +55,8 @@ def suggest(segmenter: FittedSegmenter, recording: Recording, labeling: Labeling
     withdrawn = [index for index, state in enumerate(segmenter.states) if not set(state.labels) <= allowed]
     probabilities[:, 0] += probabilities[:, withdrawn].sum(axis=1)
     probabilities[:, withdrawn] = 0.0
+    if drawn is not None:
+        insist(probabilities, segmenter.states, drawn)
     return decide(probabilities, segmenter)
 
 

@@ -82,7 +82,15 @@ def annotated_regions(
     if not usable:
         return None
     chosen = max(usable, key=lambda found: (bool(found.get("ground_truth")), *_age(found)))
-    entries = [(entry, labels) for entry in _entries(chosen) if (labels := _labels(entry, labeling))]
+    return read_regions(_entries(chosen), labeling, axis)
+
+
+def read_regions(result: Sequence[Any], labeling: Labeling, axis: TimeAxis) -> tuple[Region, ...]:
+    """The regions among an annotation's result entries, in the order drawn; entries of other kinds are left out.
+
+    Raises RecordingError for a region whose start or end cannot be read on the axis.
+    """
+    entries = [(entry, labels) for entry in result if (labels := _labels(entry, labeling))]
     starts = axis.read_bounds([entry["value"]["start"] for entry, _ in entries])
     ends = axis.read_bounds([entry["value"]["end"] for entry, _ in entries])
     return tuple(

@@ -41,6 +41,16 @@ def test_suggestions_match_what_the_recordings_hold(server: Server, studio: Stan
         assert 0 <= prediction["score"] <= 1
 
 
+def test_an_interactive_request_suggests_what_is_not_drawn_yet(server: Server, studio: StandIn, trained: int) -> None:
+    task = next(task for task, stored in studio.projects[trained].tasks.items() if not stored["annotations"])
+    everything = server.predict(trained, task, context={"result": []})[0]["result"]
+    draft, finished, *open_ones = sorted(everything, key=lambda entry: entry["value"]["start"])
+    body = server.predict_body(trained, task, context={"result": [finished]})
+    body["tasks"][0]["drafts"] = [{"id": 1, "updated_at": "2026-01-02T10:00:00Z", "result": [draft]}]
+    answer = server.http.post("/predict", json=body).json()["results"][0]["result"]
+    assert [entry["value"] for entry in answer] == [entry["value"] for entry in open_ones] != []
+
+
 def test_every_training_gives_a_new_version_that_all_workers_serve_at_once(server: Server, studio: StandIn) -> None:
     project = annotated_project(studio, 32, annotated=2)
     first = server.train(project)

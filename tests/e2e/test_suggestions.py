@@ -90,7 +90,9 @@ def test_the_next_task_of_the_label_stream_gets_suggestions_at_once(
     _assert_drawn(pair, unopened, chromium, _open_task(pair, unopened, "pump-11"))
 
 
-def test_an_interactive_request_answers_with_segments_and_stores_none(pair: Pair, trained: TrainedProject) -> None:
+def test_an_interactive_request_answers_with_the_segments_not_drawn_yet_and_stores_none(
+    pair: Pair, trained: TrainedProject
+) -> None:
     name = "pump-10"
     task = next(one for one in pair.studio.tasks(trained.id) if one.recording == name)
     drawn = trained.recordings[name].annotation()[:1]
@@ -99,7 +101,9 @@ def test_an_interactive_request_answers_with_segments_and_stores_none(pair: Pair
 
     assert "errors" not in answer
     suggested = answer["data"]["result"]
-    compared = compare(suggested, trained.recordings[name])
+    ends = [entry["value"]["end"] for entry in drawn]
+    assert all(entry["value"]["start"] > max(ends) or entry["value"]["end"] < min(ends) for entry in suggested)
+    compared = compare([*drawn, *suggested], trained.recordings[name])
     assert compared.matched >= 0.8 * compared.true, compared
     after = next(one for one in pair.studio.tasks(trained.id) if one.id == task.id)
     assert after.predictions == task.predictions
