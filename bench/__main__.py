@@ -1,7 +1,7 @@
 """`make bench`, `python -m bench [PART ...]`: measure, print, and write results.json, results.md and charts.
 
-Parts: quality and order (on real recordings, and generated ones), instants, speed and memory of suggesting, training,
-serving. All of them take about an hour on two quiet cores; anything else that runs there spoils the figures.
+Parts: quality, order and finishing (on real recordings, and generated ones), instants, speed and memory of suggesting,
+training, serving. All of them take about an hour on two quiet cores; anything else that runs there spoils the figures.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from bench import instants, order, quality, serving, speed, training
+from bench import finishing, instants, order, quality, serving, speed, training
 from bench.datasets import FOLDER, SETS, DataMissing
 from bench.figures import Outcome
 from bench.plots import draw
@@ -27,6 +27,7 @@ TITLES = {
     "quality": "Quality on real recordings",
     "instants": "Instants",
     "order": "Which recording to annotate next",
+    "finishing": "Finishing a recording",
     "speed": "Speed and memory of suggesting",
     "training": "Training",
     "serving": "Serving",
@@ -81,11 +82,13 @@ def _runs(arguments: argparse.Namespace) -> dict[str, Callable[[], Outcome]]:
     sets = tuple(arguments.sets)
     of_quality = replace(quality.QUICK if quick else quality.FULL, folder=data, sets=sets, **seeds)
     of_instants = replace(instants.QUICK if quick else instants.FULL, **seeds)
+    of_finishing = replace(finishing.QUICK if quick else finishing.FULL, folder=data, sets=sets, **seeds)
     of_order = order.QUICK if quick else replace(order.FULL, folder=data, sets=(*sets, order.GENERATED))
     return {
         "quality": lambda: quality.run(of_quality),
         "instants": lambda: instants.run(of_instants),
         "order": lambda: order.run(of_order),
+        "finishing": lambda: finishing.run(of_finishing),
         "speed": lambda: speed.run(speed.QUICK if quick else speed.FULL),
         "training": lambda: training.run(training.QUICK if quick else training.FULL),
         "serving": lambda: serving.run(serving.QUICK if quick else serving.FULL),
@@ -104,8 +107,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("parts", nargs="*", type=_part, metavar="PART", help=f"of {', '.join(TITLES)}; default: all")
     parser.add_argument("--quick", action="store_true", help="sizes that only show that it works, into build/bench")
-    parser.add_argument("--seeds", type=int, help="of quality and instants (default: 5)")
-    parser.add_argument("--sets", nargs="+", default=SETS, choices=SETS, help="of quality and order (default: all)")
+    parser.add_argument("--seeds", type=int, help="of quality, instants, finishing (default: 5, 5, 3)")
+    parser.add_argument(
+        "--sets", nargs="+", default=SETS, choices=SETS, help="of quality, order, finishing (default: all)"
+    )
     parser.add_argument("--data", type=Path, default=FOLDER, help="folder of the real data sets (default: %(default)s)")
     parser.add_argument("--out", type=Path, help="folder for results and charts (default: docs/benchmarks)")
     return parser
