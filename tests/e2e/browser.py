@@ -186,6 +186,10 @@ class Browser:
         )
         label.click()
 
+    def switch_auto_annotation(self) -> None:
+        """Press the switch "Auto-Annotation", which is there when a control is smart and the backend interactive."""
+        self._driver.find_element(By.XPATH, "//*[text()='Auto-Annotation']").click()
+
     def drag(self, plot: Plot, start: float, end: float) -> None:
         """Press the mouse at a part of a plot's width and let go at another."""
         mouse, height = self._mouse_at(plot, start), round(plot.top + plot.height / 2)

@@ -86,14 +86,14 @@ def hasty_backend(pair: Pair, tmp_path_factory: pytest.TempPathFactory) -> Itera
 @pytest.fixture(scope="session")
 def trained(pair: Pair) -> TrainedProject:
     """Twelve recordings, five imported with an annotation, and a sixth annotated while the backend is connected."""
-    return _train(pair, "Pumps", sample_recordings(12), imported_annotated=5)
+    return train(pair, "Pumps", sample_recordings(12), imported_annotated=5)
 
 
 @pytest.fixture(scope="session")
 def unopened(pair: Pair) -> TrainedProject:
     """One annotated recording, and two tasks that nobody has opened: they have no suggestions yet."""
     first, *_, eleventh, twelfth = sample_recordings(12)
-    return _train(pair, "Never opened", [first, eleventh, twelfth], imported_annotated=0)
+    return train(pair, "Never opened", [first, eleventh, twelfth], imported_annotated=0)
 
 
 @pytest.fixture(scope="session")
@@ -108,7 +108,8 @@ def screenshot(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     return tmp_path / f"{request.node.name}.png"
 
 
-def _train(pair: Pair, title: str, recordings: list[SampleRecording], imported_annotated: int) -> TrainedProject:
+def train(pair: Pair, title: str, recordings: list[SampleRecording], imported_annotated: int) -> TrainedProject:
+    """A connected project of these recordings, trained by annotating the one after those imported with annotations."""
     project = pair.studio.project(title)
     pair.studio.import_recordings(
         project, recordings, [recording.name for recording in recordings[:imported_annotated]]

@@ -30,6 +30,10 @@ class AnyStudio(Studio):
         """Tasks as Label Studio imports them: {"data": ..., "annotations": ...}."""
         self._ask("POST", f"/api/projects/{project}/import", json=list(tasks))
 
+    def change_project(self, project: int, **fields: Any) -> None:
+        """Set fields of a project, as its settings pages do."""
+        self._ask("PATCH", f"/api/projects/{project}/", json=fields)
+
     def delete_annotations(self, project: int, tasks: Sequence[int]) -> None:
         """The Data Manager's "Delete Annotations" for these tasks."""
         self._act("delete_tasks_annotations", project, tasks)
