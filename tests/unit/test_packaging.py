@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import ast
 import re
+import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
 from importlib.metadata import packages_distributions, version
 from pathlib import Path
 
+import kubernetes_validate
 import pytest
 import yaml
 from packaging.requirements import Requirement
@@ -106,6 +109,27 @@ def test_docker_compose_starts_one_backend_or_two_web_hosts_with_two_trainers(
         assert {services[name]["environment"]["REDIS_URL"] for name in ("web", "trainer")} == {
             "${REDIS_URL:-redis://redis:6379/0}"
         }
+
+
+def test_kubernetes_would_take_the_example() -> None:
+    documents = list(yaml.safe_load_all((ROOT / "deploy/kubernetes.yml").read_text()))
+    assert [document["kind"] for document in documents].count("Deployment") == 2
+    newest = kubernetes_validate.latest_version()
+    for document in documents:
+        kubernetes_validate.validate(document, newest, strict=True)
+    settings = documents[0]["data"]
+    pods = [document["spec"]["template"]["spec"] for document in documents if "template" in document.get("spec", {})]
+    given = {entry["name"] for pod in pods for entry in pod["containers"][0]["env"]} - {"REDIS_PASSWORD"}
+    assert {*settings, *given} <= set(SETTINGS)
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
+def test_systemd_would_take_the_unit(tmp_path: Path) -> None:
+    unit = (ROOT / "deploy/segmenter.service").read_text()
+    here = tmp_path / "segmenter.service"
+    here.write_text(unit.replace("/opt/segmenter/.venv/bin/gunicorn", sys.executable))  # which is there, and executable
+    checked = subprocess.run(["systemd-analyze", "verify", str(here)], capture_output=True, text=True)
+    assert (checked.returncode, checked.stdout + checked.stderr) == (0, "")
 
 
 def test_the_image_holds_every_file_of_the_product() -> None:
