@@ -10,6 +10,7 @@ import click
 
 from backend.doctor import Check, Installation, Outcome, examine, ok
 from backend.doctor_cli import CONNECTION, INSTALLATION, show
+from backend.doctor_connection import unusable
 from backend.label_studio import LabelStudioError
 from backend.settings import SettingsError
 
@@ -18,7 +19,10 @@ _BEFORE = ("settings", "Label Studio", "key", "version", "project", "webhook hos
 
 
 def _connect(installation: Installation) -> Outcome:
-    changed = installation.registration.connect(installation.url)
+    try:
+        changed = installation.registration.connect(installation.url)
+    except LabelStudioError as error:
+        return unusable(installation, str(error))
     return ok(", ".join(changed) or "all was in order, nothing is changed")
 
 

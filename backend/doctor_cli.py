@@ -25,7 +25,7 @@ CONNECTION = (
     Check("project", doctor_studio.project, ("key",)),
     Check("label config", doctor_studio.label_config, ("project",)),
     Check("connection", doctor_connection.connection, ("project",)),
-    Check("webhook host", doctor_connection.webhook_host, ("connection",)),
+    Check("webhook host", doctor_connection.webhook_host, ("project", "connection")),
     Check("local addresses", doctor_connection.local_addresses, ("webhook host",)),
     Check("reached", doctor_connection.reached, ("local addresses",)),
     Check("webhook", doctor_connection.webhook, ("webhook host",)),

@@ -61,20 +61,37 @@ def reached(installation: Installation) -> Outcome:
     found = installation.connection
     if found.answers:
         return ok(f"the backend answers Label Studio, with version {found.version or 'none'}")
-    if found.state == "DI":
+    return _no_answer(installation) if found.state == "DI" else unusable(installation, found.problem)
+
+
+def unusable(installation: Installation, said: str) -> Outcome:
+    """Why Label Studio has no use for the backend, by Label Studio's own words."""
+    if "health check failed" in said:
+        return _no_answer(installation)
+    if "401 Client Error" not in said:
         return failed(
-            f"Label Studio gets no answer from {installation.url}",
-            "start the backend, and check that Label Studio's machine reaches that address",
+            f"Label Studio cannot use the backend at {installation.url}: {said}",
+            "check that this is the backend's address, and look at its log",
         )
-    if "401" in found.problem or "Unauthorized" in found.problem:
+    settings = installation.settings
+    found = f"the backend at {installation.url} refuses the credentials that Label Studio has"
+    if not (settings.basic_auth_user + settings.basic_auth_pass.get_secret_value()).isascii():
         return failed(
-            f"the backend at {installation.url} refuses the credentials that Label Studio has",
-            f"set BASIC_AUTH_USER and BASIC_AUTH_PASS as the server has them, then {installation.connecting}",
+            f"{found}, as Label Studio sends letters beyond ASCII otherwise than others do",
+            "choose a BASIC_AUTH_USER and BASIC_AUTH_PASS of ASCII characters",
         )
+    return failed(found, _credentials(installation))
+
+
+def _no_answer(installation: Installation) -> Outcome:
     return failed(
-        f"the backend at {installation.url} gives Label Studio no usable answer: {found.problem}",
-        "look at the backend's log",
+        f"Label Studio gets no answer from {installation.url}",
+        "start the backend, and check that Label Studio's machine reaches that address",
     )
+
+
+def _credentials(installation: Installation) -> str:
+    return f"set BASIC_AUTH_USER and BASIC_AUTH_PASS as the server has them, then {installation.connecting}"
 
 
 def webhook(installation: Installation) -> Outcome:
@@ -141,7 +158,7 @@ def answer(installation: Installation) -> Outcome:
     if versions.status_code == httpx.codes.UNAUTHORIZED:
         return failed(
             f"the backend at {installation.url} refuses the webhook's credentials",
-            f"set BASIC_AUTH_USER and BASIC_AUTH_PASS as the server has them, then {installation.connecting}",
+            _credentials(installation),
         )
     return ok(f"{installation.url} answers here")
 

@@ -54,7 +54,7 @@ def key(installation: Installation) -> Outcome:
     if claims is None:
         if written.startswith("eyJ"):
             return failed("LABEL_STUDIO_API_KEY is a part of a token", f"copy the whole of it, or {_TOKEN}")
-        return _accepted(installation, "the legacy token")
+        return _accepted(installation, "a legacy token")
     if claims.get("token_type") == "access":
         return failed(
             "LABEL_STUDIO_API_KEY is an access token, which lives for minutes and cannot be renewed",
@@ -132,7 +132,7 @@ def _accepted(installation: Installation, what: str) -> Outcome:
         except ApiError as error:
             if error.status_code != 401:
                 raise
-            return failed(f"Label Studio refuses {what} in LABEL_STUDIO_API_KEY: {_reason(error)}", _TOKEN)
+            return failed(f"Label Studio refuses LABEL_STUDIO_API_KEY, {what}: {_reason(error)}", _TOKEN)
     return ok(f"{what}, of {user.email or user.username}")
 
 

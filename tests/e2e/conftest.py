@@ -84,6 +84,18 @@ def hasty_backend(pair: Pair, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 
 @pytest.fixture(scope="session")
+def strict(pair: Pair, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of the same Label Studio, started as it comes: it calls no local address."""
+    folder = tmp_path_factory.mktemp("strict")
+    for kept in ("label-studio", "secret-key"):
+        (folder / kept).symlink_to(pair.folder / kept)
+    guards = {"ML_BLOCK_LOCAL_IP": "true", "SSRF_PROTECTION_ENABLED": "true"}
+    with servers.label_studio(folder, free_port(), **guards) as server:
+        server.wait_until_healthy(START_WITHIN)
+        yield server.url
+
+
+@pytest.fixture(scope="session")
 def trained(pair: Pair) -> TrainedProject:
     """Twelve recordings, five imported with an annotation, and a sixth annotated while the backend is connected."""
     return train(pair, "Pumps", sample_recordings(12), imported_annotated=5)

@@ -17,8 +17,10 @@ from backend.cli import main
 from backend.connect_cli import connect
 from backend.doctor import Check, Finding, Installation, examine
 from backend.doctor_cli import CONNECTION, INSTALLATION, PROJECT, doctor
+from backend.doctor_connection import answer
 from backend.model_store import ModelStore
 from backend.places import training_jobs
+from backend.registration import Webhook
 from backend.settings import current_settings, read_settings
 from segmenter.model import Model
 from segmenter.pipeline import LeftOut
@@ -150,6 +152,7 @@ CASES: list[tuple[Callable[[SetUp], None], str, str, str, str]] = [  # what is b
     (_full, "disk", "failed", "1 MB are free", "make room"),
     (_away, "Label Studio", "failed", "nothing answers at http://127.0.0.1:", "set LABEL_STUDIO_HOST to its address"),
     (_busy, "key", "failed", "it is busy or being restarted", ""),
+    (lambda _: None, "key", "warning", "a personal access token until ", "before that, make"),  # it lives for an hour
     (_older, "version", "warning", "Label Studio 1.8.2", "tested with 1.23"),
     (_no_redis, "Redis", "failed", "the Redis at 127.0.0.1:", "check REDIS_URL"),
     (_no_channels, "label config", "failed", "has no <Channel column=...>", ""),
@@ -207,6 +210,23 @@ def test_wrong_settings_are_told_in_a_sentence(set_up: SetUp, command: str) -> N
     done = CliRunner().invoke(main, command.split())
     assert done.exit_code == 1
     assert "PORT is 'abc': " in done.output.splitlines()[0]
+
+
+def test_a_backend_that_only_label_studio_reaches_is_a_warning(set_up: SetUp) -> None:
+    with closing(Installation(PROJECT_NUMBER, f"http://127.0.0.1:{free_port()}")) as installation:
+        installation.__dict__["webhooks"] = [Webhook()]
+        (finding,) = examine(installation, [Check("backend", answer)])
+    assert finding.status == "warning"
+    assert finding.found.endswith("though it does Label Studio")
+
+
+def test_connect_tells_the_one_thing_to_change(set_up: SetUp) -> None:
+    _away(set_up)
+    done = CliRunner().invoke(connect, ["--project", "5", "--url", "http://localhost:9090"])
+    lines = done.output.splitlines()
+    assert done.exit_code == 1
+    assert [line.split("  ")[0] for line in lines if line.startswith(("ok", "failed"))] == ["ok", "failed"]
+    assert lines[-1].startswith("To change: start Label Studio, or set LABEL_STUDIO_HOST")
 
 
 @pytest.mark.parametrize(
