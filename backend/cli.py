@@ -16,6 +16,8 @@ from typing import Any
 import click
 import torch
 
+from backend.connect_cli import connect
+from backend.doctor_cli import doctor
 from backend.logs import configure_logging
 from backend.model_store import CONFIG_FILE
 from backend.models_cli import models
@@ -38,15 +40,19 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 @click.group()
-def main() -> None:
+@click.pass_context
+def main(context: click.Context) -> None:
     """The time series segmenter for Label Studio."""
     try:
         configure_logging(current_settings())
     except SettingsError as error:
-        raise click.ClickException(str(error)) from error
+        if context.invoked_subcommand not in (doctor.name, connect.name):  # they tell it in their list
+            raise click.ClickException(str(error)) from error
 
 
 main.add_command(models)
+main.add_command(connect)
+main.add_command(doctor)
 
 
 @main.command()

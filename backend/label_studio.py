@@ -11,6 +11,7 @@ import json
 import logging
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from functools import cached_property
@@ -28,7 +29,7 @@ from segmenter.pipeline import Task
 logger = logging.getLogger(__name__)
 
 _PAGE = 200  # annotated tasks asked for at once
-_ANNOTATED = {
+ANNOTATED = {
     "filters": {
         "conjunction": "and",
         "items": [{"filter": "filter:tasks:total_annotations", "operator": "greater", "type": "Number", "value": 0}],
@@ -69,12 +70,18 @@ class Studio:
         self._timeout = settings.request_timeout
         self._limit = int(settings.max_recording_mb * 1e6)
 
+    @contextmanager
+    def client(self, wanted: str) -> Iterator[LabelStudio]:
+        """The SDK's client, to ask for what `wanted` names; what goes wrong inside comes out as LabelStudioError."""
+        try:
+            yield self._client
+        except (ApiError, httpx.HTTPError, ValueError) as error:
+            self._explain(error, wanted)
+
     def project(self, project: int) -> Project:
         """A project's label config; raises LabelStudioError."""
-        try:
-            found = self._client.projects.get(id=project)
-        except (ApiError, httpx.HTTPError, ValueError) as error:
-            self._explain(error, f"project {project}")
+        with self.client(f"project {project}") as client:
+            found = client.projects.get(id=project)
         return Project(project, found.label_config or "")
 
     def annotated_tasks(self, project: int) -> Iterator[Task]:
@@ -82,18 +89,16 @@ class Studio:
 
         The tasks are listed, never fetched one by one: that would make Label Studio call this backend's /predict.
         """
-        try:
-            found: Iterable[Any] = self._client.tasks.list(
+        with self.client(f"the annotated tasks of project {project}") as client:
+            found: Iterable[Any] = client.tasks.list(
                 project=project,
                 page_size=_PAGE,
-                query=json.dumps(_ANNOTATED),
+                query=json.dumps(ANNOTATED),
                 include=_FIELDS,
                 resolve_uri=False,
             )
             for task in found:
                 yield Task(id=task.id, data=task.data, annotations=tuple(_as_dicts(task.annotations)))
-        except (ApiError, httpx.HTTPError, ValueError) as error:
-            self._explain(error, f"the annotated tasks of project {project}")
 
     def fetch(self, address: str, task: int | str | None) -> bytes:
         """The bytes behind a recording's address, as a task's data holds it.
@@ -162,10 +167,8 @@ class Studio:
         )
 
     def _authorization(self) -> str:
-        try:
-            return str(self._client._client_wrapper.get_headers()["Authorization"])
-        except (ApiError, httpx.HTTPError, ValueError) as error:
-            self._explain(error, "a recording")
+        with self.client("a recording") as client:
+            return str(client._client_wrapper.get_headers()["Authorization"])
 
     @cached_property
     def _client(self) -> LabelStudio:

@@ -25,6 +25,8 @@ UNTRAINED = "untrained"  # the version of a project without a model: no predicti
 COUNTED_EVENTS = frozenset(
     {"ANNOTATION_CREATED", "ANNOTATION_UPDATED", "ANNOTATIONS_CREATED", "ANNOTATIONS_DELETED", "TASKS_DELETED"}
 )
+# All that Label Studio's webhook is to tell of; START_TRAINING comes by another way.
+WEBHOOK_EVENTS = COUNTED_EVENTS | {"TASKS_CREATED", "PROJECT_UPDATED"}
 _READ_AT_ONCE = 4  # recordings of one request that are downloaded and read side by side
 
 

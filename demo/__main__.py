@@ -7,11 +7,15 @@ import os
 import signal
 import sys
 import threading
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
+from backend.label_studio import LabelStudioError
+from backend.label_studio import Studio as Client
+from backend.registration import Registration
+from backend.settings import Settings
 from demo import servers
 from demo.comparison import Comparison, compare
 from demo.console import Step
@@ -22,7 +26,6 @@ from demo.training import status, wait_for_version
 
 FOLDER = ROOT / ".demo"
 TITLE = "Pump (demo)"
-CONNECTION = "LSTM segmenter"
 RECORDINGS, ANNOTATED = 24, 8
 _START_WITHIN = 600.0  # seconds; Label Studio's first start makes its database
 _TRAIN_WITHIN = 1200.0
@@ -61,7 +64,8 @@ def run_demo(ports: Ports, stay: bool) -> bool:
 
         recordings = {recording.name: recording for recording in sample_recordings(RECORDINGS)}
         project = _fill_project(studio, recordings)
-        version = _train(studio, project, backend.url, recordings)
+        connection = _connect(studio, key, project, backend.url)
+        version = _train(studio, project, connection, backend.url, recordings)
         complete = _suggest(studio, project, version, recordings)
         if stay:
             print(_what_to_click(studio, project, label_studio.log, backend.log), flush=True)
@@ -81,10 +85,27 @@ def _fill_project(studio: Studio, recordings: dict[str, SampleRecording]) -> int
     return project
 
 
-def _train(studio: Studio, project: int, backend: str, recordings: dict[str, SampleRecording]) -> str:
+def _connect(studio: Studio, key: str, project: int, backend: str) -> int:
+    """What `python -m backend connect` does; a connection to where the backend was at an earlier start goes."""
     step = Step("Connection")
-    connection = studio.connect(project, backend, CONNECTION)
+    settings = Settings.model_validate(
+        {"LABEL_STUDIO_HOST": studio.url, "label_studio_api_key": key, "basic_auth_user": "", "basic_auth_pass": ""}
+    )
+    with closing(Client(settings)) as client:
+        registration = Registration(client, project, settings)
+        try:
+            for older in registration.connections():
+                if older.url != backend:
+                    registration.disconnect(older.url)
+            registration.connect(backend)
+            (connection,) = registration.connections()
+        except LabelStudioError as error:
+            raise DemoError(f"The backend cannot be connected: {error}") from error
     step.done("Label Studio knows the backend, and tells it of every annotation")
+    return connection.id
+
+
+def _train(studio: Studio, project: int, connection: int, backend: str, recordings: dict[str, SampleRecording]) -> str:
     step = Step("Training")
     last = recordings[list(recordings)[ANNOTATED - 1]]
     task = next((task for task in studio.tasks(project) if task.recording == last.name), None)

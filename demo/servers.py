@@ -101,8 +101,8 @@ class Server:
         return f"{self.log} ends with:\n" + "\n".join(f"  {line}" for line in lines)
 
 
-def label_studio(folder: Path, port: int) -> Server:
-    """A Label Studio that keeps its data in `folder` and may call a backend on this machine.
+def label_studio(folder: Path, port: int, **settings: str) -> Server:
+    """A Label Studio that keeps its data in `folder` and may call a backend on this machine; other `settings` go first.
 
     Raises DemoError when Label Studio is not installed.
     """
@@ -127,16 +127,18 @@ def label_studio(folder: Path, port: int) -> Server:
         "SENTRY_DSN": "",
         "FRONTEND_SENTRY_DSN": "",
         "LOG_LEVEL": "WARNING",
+        **settings,
     }
     # Its password is no secret: it listens on this machine alone.
     command = [str(program), "start", "--no-browser", "--internal-host", "127.0.0.1", "--port", str(port)]
     return Server("Label Studio", command, environment, folder, f"http://localhost:{port}")
 
 
-def backend(folder: Path, models: Path, port: int, studio: str, key: str) -> Server:
+def backend(folder: Path, models: Path, port: int, studio: str, key: str, **settings: str) -> Server:
     """This repository's backend under gunicorn, for the Label Studio at the address `studio`; models go to `models`.
 
-    The rest of its settings are taken from the environment, all but basic auth: the demo's Label Studio knows none.
+    The rest of its settings are taken from `settings` and the environment, basic auth from `settings` alone: the demo's
+    Label Studio knows none.
     """
     unwanted = ("LABEL_STUDIO_URL", "BASIC_AUTH_USER", "BASIC_AUTH_PASS")
     environment = {name: value for name, value in os.environ.items() if name not in unwanted} | {
@@ -144,6 +146,7 @@ def backend(folder: Path, models: Path, port: int, studio: str, key: str) -> Ser
         "MODEL_DIR": str(models),
         "LABEL_STUDIO_HOST": studio,
         "LABEL_STUDIO_API_KEY": key,
+        **settings,
     }
     command = [sys.executable, "-m", "gunicorn", "-c", "gunicorn.conf.py", "_wsgi:app"]
     return Server("Backend", command, environment, folder, f"http://localhost:{port}")

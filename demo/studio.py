@@ -111,38 +111,10 @@ class Studio:
         """Submit an annotation, as an annotator does; returns its id. Label Studio's webhook goes out meanwhile."""
         return int(self._ask("POST", f"/api/tasks/{task}/annotations/", json={"result": list(result)})["id"])
 
-    def connect(self, project: int, url: str, title: str, interactive: bool = False) -> int:
-        """Connect the backend at `url`, once; returns its id in Label Studio.
-
-        An older connection of the same title to another address is removed, and its webhook, which Label Studio keeps.
-        Raises DemoError when Label Studio gave the backend no webhook: no annotation would ever start a training.
-        """
-        connected = None
-        for row in self._ask("GET", "/api/ml/", params={"project": project}):
-            if row["url"] == url:
-                connected = int(row["id"])
-            elif row["title"] == title:
-                self._ask("DELETE", f"/api/ml/{row['id']}")
-                for hook in self._webhooks(project):
-                    if hook["url"] == f"{row['url']}/webhook":
-                        self._ask("DELETE", f"/api/webhooks/{hook['id']}/")
-        if connected is None:
-            body = {"project": project, "url": url, "title": title, "is_interactive": interactive}
-            connected = int(self._ask("POST", "/api/ml/", json=body)["id"])
-        if not any(hook["url"] == f"{url}/webhook" and hook["is_active"] for hook in self._webhooks(project)):
-            raise DemoError(
-                f"Label Studio connected {url} without an active webhook, so no annotation would start a training: "
-                "remove the folder .demo and start anew"
-            )
-        return connected
-
     def connection(self, connection: int) -> dict[str, Any]:
         """A connected backend as Label Studio knows it; looking at it makes Label Studio ask the backend."""
         answer: dict[str, Any] = self._ask("GET", f"/api/ml/{connection}")
         return answer
-
-    def _webhooks(self, project: int) -> list[dict[str, Any]]:
-        return list(self._ask("GET", "/api/webhooks/", params={"project": project}))
 
     def start_training(self, connection: int) -> None:
         """Press "Start training" of a connected backend."""

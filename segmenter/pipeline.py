@@ -121,7 +121,7 @@ def predict(model: Model, labelings: Sequence[Labeling], task: Task, fetch: Fetc
     fetch_once = _once(fetch)
     for labeling, segmenter in pairs(model, labelings):
         try:
-            recording = _recording(task, labeling, fetch_once)
+            recording = recording_of(task, labeling, fetch_once)
             drawn = read_drawn(task.so_far, labeling, recording) if task.so_far else None
         except RecordingError as error:
             failures.append(str(error))
@@ -184,14 +184,15 @@ def read_task(task: Task, labeling: Labeling, fetch: Fetch) -> Example | None:
     """None for a task that has nothing to learn from: only skipped annotations, or suggestions accepted unseen."""
     if not task.annotated:
         return None
-    recording = _recording(task, labeling, fetch)
+    recording = recording_of(task, labeling, fetch)
     regions = annotated_regions(task.annotations, labeling, recording.axis)
     if regions is None:
         return None
     return Example(str(task.id), recording, regions_to_targets(regions, recording, labeling))
 
 
-def _recording(task: Task, labeling: Labeling, fetch: Fetch) -> Recording:
+def recording_of(task: Task, labeling: Labeling, fetch: Fetch) -> Recording:
+    """The recording that a task's data names; raises RecordingError."""
     value = labeling.task_value(task.data)
     if labeling.value_type == "url":
         if not isinstance(value, str):

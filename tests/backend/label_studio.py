@@ -32,6 +32,7 @@ class StandIn:
         self.projects: dict[int, ProjectState] = {}
         self.files: dict[str, bytes] = {}
         self.requests: list[str] = []
+        self.release = "1.23.2"
         self.failing_with: int | None = None  # a status that every API call answers
         self.retry_after = ""  # the header that goes with it
         self.delay = 0.0  # seconds before a list of tasks is answered
@@ -44,7 +45,7 @@ class StandIn:
         handler = type("Handler", (_Handler,), {"studio": self})
         self._server = _Http(("127.0.0.1", port), handler)
         self.address = f"http://127.0.0.1:{self._server.server_address[1]}"
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()  # closes at once
 
     def close(self) -> None:
         """Stop answering."""
@@ -97,10 +98,16 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.studio.requests.append(self.path)
         url = urlsplit(self.path)
-        if self.studio.failing_with is not None:
+        if url.path == "/health":
+            self._answer(200, {"status": "UP"})
+        elif self.studio.failing_with is not None:
             self._answer(self.studio.failing_with, {"detail": "failing, as the test wants it"})
         elif not _valid(self.headers.get("Authorization", "").removeprefix("Bearer "), "access"):
             self._answer(401, {"detail": "Authentication credentials were not provided."})
+        elif url.path == "/api/version/":
+            self._answer(200, {"release": self.studio.release})
+        elif url.path == "/api/current-user/whoami":
+            self._answer(200, {"username": "anna", "email": "anna@example.com"})
         elif url.path.startswith("/api/projects/"):
             number = int(url.path.split("/")[3])
             project = self.studio.projects.get(number)
@@ -116,13 +123,14 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(404, {"detail": "Not found."})
 
     def _list_tasks(self, query: Mapping[str, str]) -> None:
-        annotated = [t for t in self.studio.projects[int(query["project"])].tasks.values() if t["annotations"]]
+        tasks = self.studio.projects[int(query["project"])].tasks.values()
+        wanted = [task for task in tasks if task["annotations"] or "query" not in query]
         size, page = int(query["page_size"]), int(query.get("page", 1))
-        tasks = [_only(task, query["include"]) for task in annotated[size * (page - 1) : size * page]]
-        if page > 1 and not tasks:
+        shown = [_only(task, query["include"]) for task in wanted[size * (page - 1) : size * page]]
+        if page > 1 and not shown:
             self._answer(404, {"detail": "Invalid page."})
         else:
-            self._answer(200, {"tasks": tasks, "total": len(annotated), "total_annotations": 0, "total_predictions": 0})
+            self._answer(200, {"tasks": shown, "total": len(wanted), "total_annotations": 0, "total_predictions": 0})
 
     def _answer(self, status: int, body: Any) -> None:
         self._answer_bytes(status, "application/json", json.dumps(body).encode())

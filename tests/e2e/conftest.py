@@ -30,6 +30,7 @@ class Pair:
     key: str = field(repr=False)
     backend: str
     tap: Tap
+    folder: Path  # of both; the backend's models are in `models`
 
     def version(self, project: int) -> str | None:
         """The version that serves a project."""
@@ -67,18 +68,29 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
         port = free_port()
         backend = running.enter_context(servers.backend(folder, folder / "models", port, label_studio.url, key))
         backend.wait_until_healthy(START_WITHIN)
-        yield Pair(studio, key, backend.url, running.enter_context(Tap(port)))
+        yield Pair(studio, key, backend.url, running.enter_context(Tap(port)), folder)
 
 
 @pytest.fixture(scope="module")
 def hasty_backend(pair: Pair, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a second backend, for many small projects: it trains briefly, and only when it is told to."""
     folder = tmp_path_factory.mktemp("hasty")
-    with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("TRAINING_EFFORT", "0.2")
-        environment.setenv("START_TRAINING_EACH_N_UPDATES", "1000")
-        server = servers.backend(folder, folder / "models", free_port(), pair.studio.url, pair.key)
-    with server:
+    with servers.backend(
+        folder, folder / "models", free_port(), pair.studio.url, pair.key,
+        TRAINING_EFFORT="0.2", START_TRAINING_EACH_N_UPDATES="1000",
+    ) as server:  # fmt: skip
+        server.wait_until_healthy(START_WITHIN)
+        yield server.url
+
+
+@pytest.fixture(scope="session")
+def strict(pair: Pair, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of the same Label Studio, started as it comes: it calls no local address."""
+    folder = tmp_path_factory.mktemp("strict")
+    for kept in ("label-studio", "secret-key"):
+        (folder / kept).symlink_to(pair.folder / kept)
+    guards = {"ML_BLOCK_LOCAL_IP": "true", "SSRF_PROTECTION_ENABLED": "true"}
+    with servers.label_studio(folder, free_port(), **guards) as server:
         server.wait_until_healthy(START_WITHIN)
         yield server.url
 

@@ -34,6 +34,43 @@ class AnyStudio(Studio):
         """Set fields of a project, as its settings pages do."""
         self._ask("PATCH", f"/api/projects/{project}/", json=fields)
 
+    def connect(self, project: int, url: str, title: str, interactive: bool = False) -> int:
+        """Connect a backend as the Model page does; returns its id. Label Studio makes the webhook, if it can."""
+        body = {"project": project, "url": url, "title": title, "is_interactive": interactive}
+        return int(self._ask("POST", "/api/ml/", json=body)["id"])
+
+    def connections(self, project: int) -> list[dict[str, Any]]:
+        """A project's backends as Label Studio has them."""
+        return list(self._ask("GET", "/api/ml/", params={"project": project}))
+
+    def webhooks(self, project: int) -> list[dict[str, Any]]:
+        """A project's webhooks as Label Studio has them."""
+        return list(self._ask("GET", "/api/webhooks/", params={"project": project}))
+
+    def make_webhook(self, project: int, url: str) -> None:
+        """Make a webhook that sends everything."""
+        self._ask("POST", "/api/webhooks/", json={"project": project, "url": url})
+
+    def change_webhook(self, webhook: int, **changes: Any) -> None:
+        """Change a webhook; Label Studio forgets the actions that are not named again."""
+        self._ask("PATCH", f"/api/webhooks/{webhook}/", json=changes)
+
+    def delete_webhook(self, webhook: int) -> None:
+        """Delete a webhook."""
+        self._ask("DELETE", f"/api/webhooks/{webhook}/")
+
+    def model_version(self, project: int) -> str:
+        """Whose suggestions the project shows."""
+        return str(self._ask("GET", f"/api/projects/{project}/")["model_version"])
+
+    def legacy_token(self) -> str:
+        """The user's legacy token, which a new organization does not accept."""
+        return str(self._ask("GET", "/api/current-user/token")["token"])
+
+    def access_token(self, key: str) -> str:
+        """The access token that Label Studio gives for a personal one."""
+        return str(self._ask("POST", "/api/token/refresh/", json={"refresh": key})["access"])
+
     def delete_annotations(self, project: int, tasks: Sequence[int]) -> None:
         """The Data Manager's "Delete Annotations" for these tasks."""
         self._act("delete_tasks_annotations", project, tasks)

@@ -18,8 +18,9 @@ CHANNELS = 3
 def test_connecting_gives_the_project_a_webhook_and_an_untrained_version(pair: Pair) -> None:
     project = pair.studio.project("Connection")
 
-    pair.studio.connect(project, pair.tap.url, "segmenter")  # raises when there is no webhook
+    pair.studio.connect(project, pair.tap.url, "segmenter")
 
+    assert [hook["url"] for hook in pair.studio.webhooks(project)] == [f"{pair.tap.url}/webhook"]
     setup = pair.tap.exchanges("/setup")[-1]
     assert (setup.status, setup.payload["project"].split(".")[0]) == (200, str(project))
     assert setup.seconds < 1
