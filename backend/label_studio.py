@@ -22,6 +22,7 @@ import httpx
 from label_studio_sdk.client import LabelStudio
 from label_studio_sdk.core.api_error import ApiError
 
+from backend.private_addresses import keep_public, origin
 from backend.settings import Settings
 from segmenter.errors import RecordingError
 from segmenter.pipeline import Task
@@ -69,6 +70,7 @@ class Studio:
         self._key = settings.label_studio_api_key.get_secret_value().strip()
         self._timeout = settings.request_timeout
         self._limit = int(settings.max_recording_mb * 1e6)
+        self._private_allowed = settings.allow_private_addresses
 
     @contextmanager
     def client(self, wanted: str) -> Iterator[LabelStudio]:
@@ -109,7 +111,7 @@ class Studio:
         """
         try:
             url = self._resolve(address, task)
-            ours = _origin(url) == _origin(self._host)
+            ours = origin(url) == origin(self._host)
         except ValueError as error:
             raise RecordingError(f"{address[:80]!r} in the task's data is not an address ({error}); mend it") from error
         shown = _shown(address)
@@ -189,7 +191,8 @@ class Studio:
     @cached_property
     def _downloads(self) -> httpx.Client:
         # httpx drops the Authorization header when a redirect leaves the origin.
-        return httpx.Client(timeout=self._timeout, follow_redirects=True, max_redirects=5)
+        hooks = {} if self._private_allowed else keep_public(self._host)
+        return httpx.Client(timeout=self._timeout, follow_redirects=True, max_redirects=5, event_hooks=hooks)
 
     def _explain(self, error: ApiError | httpx.HTTPError | ValueError, wanted: str) -> NoReturn:
         if isinstance(error, httpx.TimeoutException):
@@ -250,11 +253,6 @@ def _shown(address: str) -> str:
     """An address for a sentence: on one line, and not of any length."""
     text = "".join(char if char.isprintable() else "?" for char in address[:201])
     return text if len(text) <= 200 else text[:199] + "…"
-
-
-def _origin(url: str) -> tuple[str, str | None, int | None]:
-    parts = urlsplit(url)
-    return parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)
 
 
 def _as_dicts(annotations: Any) -> Iterator[dict[str, Any]]:

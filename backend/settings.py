@@ -61,6 +61,10 @@ class Settings(BaseSettings):
         default=20.0, gt=0, description="Seconds without an answer after which a download or a Label Studio call fails."
     )
     max_recording_mb: float = Field(default=200.0, gt=0, description="Larger recordings are refused, in megabytes.")
+    allow_private_addresses: bool = Field(
+        default=False,
+        description="Whether tasks may name recordings on private or local addresses other than Label Studio's.",
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(default="INFO", description="How much is logged.")
     port: int = Field(default=9090, ge=1, le=65535, description="Port that the backend listens on.")
     workers: int = Field(default=2, ge=1, description="Web worker processes.")

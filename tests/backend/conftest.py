@@ -19,7 +19,7 @@ def studio() -> Iterator[StandIn]:
 @pytest.fixture(scope="session")
 def server(studio: StandIn, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("backend") / "models"
-    backend = Server(studio, folder, REQUEST_TIMEOUT="3", MAX_RECORDING_MB="1")
+    backend = Server(studio, folder, REQUEST_TIMEOUT="3", MAX_RECORDING_MB="1", ALLOW_PRIVATE_ADDRESSES="true")
     yield backend
     backend.close()
 
