@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from backend.logs import configure_logging
+from backend.logs import configure_logging, log_what_nobody_catches
 from backend.routes import add_routes
 from backend.sdk import create_app
 from backend.settings import current_settings
@@ -13,6 +13,7 @@ configure_logging(settings)
 app = create_app(TimeSeriesSegmenter)
 add_routes(app, TimeSeriesSegmenter, settings)
 
+log_what_nobody_catches()
 if __name__ == "__main__":
     from backend.trainer_keeper import TrainerKeeper
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
+from backend.logs import log_config
 from backend.settings import SettingsError, current_settings
 
 try:
@@ -23,6 +24,7 @@ keepalive = 5
 loglevel = settings.log_level.lower()
 accesslog = None
 control_socket_disable = True  # nobody needs to steer it from beside, and the home folder may be read-only
+logconfig_dict = log_config(settings)
 
 _keepers: list[Any] = []
 

@@ -153,8 +153,10 @@ class _RedisClaim:
         except LockError:
             pass  # it is another's by now
         except RedisError as error:
-            logger.warning("%s could not be released (%s): it ends by itself in %g s", self._lock.name, error,
-                           _CLAIM_SECONDS)  # fmt: skip
+            logger.warning(
+                "%(lock)s could not be released (%(reason)s): it ends by itself in %(seconds)g s",
+                {"lock": self._lock.name, "reason": error, "seconds": _CLAIM_SECONDS},
+            )
 
     def _renew(self) -> None:
         while not self._released.wait(_CLAIM_SECONDS / _RENEWALS):
@@ -163,7 +165,7 @@ class _RedisClaim:
             except LockError:
                 return  # lost: the next change says so
             except RedisError as error:
-                logger.warning("%s could not be renewed: %s", self._lock.name, error)
+                logger.warning("%(lock)s could not be renewed: %(reason)s", {"lock": self._lock.name, "reason": error})
 
 
 def _state_of(project: int) -> str:

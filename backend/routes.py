@@ -43,12 +43,16 @@ def _webhook(model_class: type[ModelBase]) -> tuple[Response, int]:
     event, project = body.get("action"), body.get("project")
     number = _project_number(project.get("id")) if isinstance(project, Mapping) else None
     if not isinstance(event, str) or number is None:
-        logger.info("an event without a project is ignored (action %r); let the webhook send its payload", event)
+        logger.info(
+            "an event without a project is ignored (action %(event)r); let the webhook send its payload",
+            {"event": event},
+        )
         return jsonify({"status": "ignored"}), 200
     try:
         asked = model_class(project_id=str(number)).fit(event, body)
     except QueueError as error:
-        logger.error("project %d: %s is lost: %s", number, event, error)
+        facts = {"project": number, "event": event, "reason": error}
+        logger.error("project %(project)d: %(event)s is lost: %(reason)s", facts)
         return jsonify({"error": "the event cannot be stored; the backend's log has the reason"}), 503
     if asked is None:
         return jsonify({"status": "ok"}), 200
@@ -62,7 +66,8 @@ def _status(project: str) -> Response:
     try:
         return jsonify(service().status(number))
     except QueueError as error:
-        logger.error("project %d: there is no status: %s", number, error)
+        facts = {"project": number, "reason": error}
+        logger.error("project %(project)d: there is no status: %(reason)s", facts)
         abort(503, "the training queue cannot be read; the backend's log has the reason")
 
 

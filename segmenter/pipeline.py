@@ -93,8 +93,6 @@ def learn(
                 continue
             if example is not None:
                 examples[labeling].append(example)
-    for task_left in left_out:
-        logger.warning("task %s is left out of the training: %s", task_left.task, task_left.reason)
     learnable = {labeling: found for labeling, found in examples.items() if _has_regions(found)}
     if not learnable:
         raise NothingToLearn(_why_nothing(examples, tuple(left_out)), tuple(left_out))
@@ -191,7 +189,7 @@ def _recording(task: Task, labeling: Labeling, fetch: Fetch) -> Recording:
         value = fetch(value, task.id)
     recording = read_recording(value, labeling)
     for remark in recording.remarks:
-        logger.info("task %s: %s", task.id, remark)
+        logger.info("task %(task)s: %(remark)s", {"task": task.id, "remark": remark})
     return recording
 
 
