@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
+from backend import metrics_files
 from backend.logs import log_config
 from backend.settings import SettingsError, current_settings
 
@@ -22,10 +23,11 @@ timeout = 120  # Label Studio waits 100 s for predictions
 graceful_timeout = 30
 keepalive = 5
 loglevel = settings.log_level.lower()
+logconfig_dict = log_config(settings)
 accesslog = None
 control_socket_disable = True  # nobody needs to steer it from beside, and the home folder may be read-only
-logconfig_dict = log_config(settings)
 
+metrics_files.make_folder()
 _keepers: list[Any] = []
 
 
@@ -48,3 +50,13 @@ def worker_exit(server: Any, worker: Any) -> None:
     """Stop the trainers that this worker keeps."""
     for keeper in _keepers:
         keeper.stop()
+
+
+def child_exit(server: Any, worker: Any) -> None:
+    """A worker is gone, however it ended."""
+    metrics_files.forget_worker(worker.pid)
+
+
+def on_exit(server: Any) -> None:
+    """Leave nothing behind."""
+    metrics_files.remove_folder()

@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import Any
 
 from backend.label_studio import LabelStudioError, Studio
+from backend.metrics import count_suggestions
 from backend.model_store import ModelStore, StoredModel
 from backend.places import last_seen, training_jobs
 from backend.settings import Settings, current_settings
@@ -82,6 +83,7 @@ class Service:
         began = time.monotonic()
         stored = self.store.load(project)
         predictions = self._predictions(project, stored, label_config, tasks) if stored else []
+        count_suggestions(len(tasks), predictions)
         if stored is None or not any(prediction.read for prediction in predictions):
             return [{"result": [], "score": 0.0} for _ in tasks] if interactive else []
         logger.info(

@@ -59,12 +59,16 @@ class Learned:
 
 @dataclass(frozen=True)
 class Prediction:
-    """The suggestions for one task. `failure`: why some or all of them are missing; `read`: whether some are not."""
+    """The suggestions for one task.
+
+    `failure`: why some or all of them are missing; `read`: whether some are not; `rows`: given a state, for all pairs.
+    """
 
     result: tuple[dict[str, Any], ...]
     score: float
     failure: str | None = None
     read: bool = True
+    rows: int = 0
 
 
 def learn(
@@ -111,6 +115,7 @@ def predict(model: Model, labelings: Sequence[Labeling], task: Task, fetch: Fetc
     result: list[dict[str, Any]] = []
     scores: list[float] = []
     failures: list[str] = []
+    rows = 0
     fetch_once = _once(fetch)
     for labeling, segmenter in pairs(model, labelings):
         try:
@@ -122,8 +127,9 @@ def predict(model: Model, labelings: Sequence[Labeling], task: Task, fetch: Fetc
         segments = join_under_instants(suggestion.segments, 2 * segmenter.decoding.instant_radius)
         result += segments_to_result(segments, recording, labeling)
         scores.append(suggestion.score)
+        rows += len(recording)
     failure = "; ".join(dict.fromkeys(failures)) or None
-    return Prediction(tuple(result), min(scores, default=0.0), failure, read=bool(scores))
+    return Prediction(tuple(result), min(scores, default=0.0), failure, read=bool(scores), rows=rows)
 
 
 def pairs(model: Model, labelings: Sequence[Labeling]) -> list[tuple[Labeling, FittedSegmenter]]:

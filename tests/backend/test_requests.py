@@ -85,6 +85,8 @@ def test_basic_auth_guards_everything_but_health(studio: StandIn, tmp_path: Any)
         for headers in ({}, {"Authorization": "Basic !!"}, {"Authorization": "Bearer x"}, {"Authorization": "Basic"}):
             assert server.http.get("/versions", headers=headers).status_code == 401
         assert server.http.get("/versions", auth=("jö", "falsch")).status_code == 401
+        assert server.http.get("/metrics").status_code == 401
+        assert "segmenter_queue_up 1.0" in server.http.get("/metrics", auth=("jö".encode(), "gehéim".encode())).text
         assert server.http.get("/versions", auth=("jö".encode(), "gehéim".encode())).status_code == 200
     finally:
         server.close()
