@@ -5,8 +5,10 @@ from __future__ import annotations
 import sys
 from typing import Any
 
+from gunicorn.glogging import Logger
+
 from backend import metrics_files
-from backend.logs import log_config
+from backend.logs import configure_logging
 from backend.settings import SettingsError, current_settings
 
 try:
@@ -14,6 +16,19 @@ try:
 except SettingsError as error:
     sys.exit(f"The backend cannot start: {error}")
 
+configure_logging(settings)
+
+
+class _Log(Logger):  # type: ignore[misc]  # gunicorn has no types
+    """Gunicorn's own lines, in the form of all others."""
+
+    def setup(self, cfg: Any) -> None:
+        super().setup(cfg)
+        self.error_log.handlers.clear()
+        self.error_log.propagate = True
+
+
+logger_class = _Log
 bind = f"0.0.0.0:{settings.port}"
 workers = settings.workers
 worker_class = "gthread"
@@ -23,7 +38,6 @@ timeout = 120  # Label Studio waits 100 s for predictions
 graceful_timeout = 30
 keepalive = 5
 loglevel = settings.log_level.lower()
-logconfig_dict = log_config(settings)
 accesslog = None
 control_socket_disable = True  # nobody needs to steer it from beside, and the home folder may be read-only
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import logging
-import logging.config
 import sys
 import threading
 from collections.abc import Mapping
@@ -21,7 +20,8 @@ from backend.settings import Settings
 logger = logging.getLogger(__name__)
 
 # Whose lines LOG_LEVEL is for. Libraries never go below WARNING: some log headers and bodies, secrets included.
-_OURS = ("backend", "segmenter", "model", "__main__", "gunicorn.error", "gunicorn.access")
+OURS = ("backend", "segmenter", "model", "__main__", "gunicorn.error")
+_TEXT = "%(asctime)s %(levelname)s %(process)d %(name)s: %(message)s"
 
 
 class JsonLines(logging.Formatter):
@@ -36,32 +36,23 @@ class JsonLines(logging.Formatter):
             "process": record.process,
             "message": record.getMessage(),
         }
-        if isinstance(record.args, Mapping):
-            line = {**record.args, **line}
+        if isinstance(record.args, Mapping):  # those that the sentence names: a library may bring along more
+            facts = {name: fact for name, fact in record.args.items() if f"%({name})" in str(record.msg)}
+            line = {**facts, **line}
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         return json.dumps(line, default=str)
 
 
-def log_config(settings: Settings) -> dict[str, Any]:
-    """Form and levels of all lines: for `logging.config`, and for gunicorn, whose own lines then look the same."""
-    level = getattr(logging, settings.log_level)
-    return {
-        "version": 1,
-        "disable_existing_loggers": False,
-        "formatters": {
-            "text": {"format": "%(asctime)s %(levelname)s %(process)d %(name)s: %(message)s"},
-            "json": {"()": JsonLines},
-        },
-        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": settings.log_format}},
-        "root": {"level": max(level, logging.WARNING), "handlers": ["stderr"]},
-        "loggers": {name: {"level": level, "handlers": [], "propagate": True} for name in _OURS},
-    }
-
-
 def configure_logging(settings: Settings) -> None:
-    """Let this process log so, warnings included."""
-    logging.config.dictConfig(log_config(settings))
+    """Set the form and the levels of this process' log, warnings included."""
+    level = getattr(logging, settings.log_level)
+    formatter = JsonLines() if settings.log_format == "json" else logging.Formatter(_TEXT)
+    handler = logging.StreamHandler()
+    handler.setFormatter(formatter)
+    logging.basicConfig(level=max(level, logging.WARNING), handlers=[handler], force=True)
+    for name in OURS:
+        logging.getLogger(name).setLevel(level)
     logging.captureWarnings(True)
 
 

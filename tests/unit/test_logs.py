@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import logging.config
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from backend.logs import log_config
+from backend.logs import OURS, configure_logging
 from backend.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -27,26 +26,23 @@ SAID = "project 3, task 5: suggested by v1-20261124T093000 in 1.2 s"
 def restored() -> Iterator[None]:
     """What a test sets up ends with it."""
     handlers, level = logging.root.handlers[:], logging.root.level
-    names = log_config(Settings())["loggers"]
-    levels = {name: logging.getLogger(name).level for name in names}
+    levels = {name: logging.getLogger(name).level for name in OURS}
     yield
     logging.root.handlers[:] = handlers
     logging.root.setLevel(level)
-    for name in names:
+    for name in OURS:
         logging.getLogger(name).setLevel(levels[name])
+    logging.captureWarnings(False)
 
 
 @pytest.fixture
-def logged(
-    restored: None, capsys: pytest.CaptureFixture[str], request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
-) -> Any:
-    """Sets the log up; the lines come from a second call."""
-    monkeypatch.setenv("LOG_FORMAT", "text")
+def logged(restored: None, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Sets the log up, and gives what tells the lines that came since."""
 
     def set_up(form: str, level: str = "INFO") -> Any:
         monkeypatch.setenv("LOG_FORMAT", form)
         monkeypatch.setenv("LOG_LEVEL", level)
-        logging.config.dictConfig(log_config(Settings()))
+        configure_logging(Settings())
         return lambda: capsys.readouterr().err.splitlines()
 
     return set_up
@@ -79,6 +75,7 @@ def test_json_is_the_same_sentence_with_its_facts_as_fields(logged: Any) -> None
         ("two\nlines, \u2028 and half a character \ud800", (), "two\nlines, \u2028 and half a character \ud800"),
         ("an error: %(reason)s", ({"reason": ValueError("no")},), "an error: no"),
         ("a fact called %(message)s", ({"message": "other"},), "a fact called other"),
+        ("what a library brings along: %(a)s", ({"a": 1, "header": "secret"},), "what a library brings along: 1"),
     ],
 )
 def test_whatever_is_logged_is_one_line_that_json_can_read(
@@ -88,6 +85,7 @@ def test_whatever_is_logged_is_one_line_that_json_can_read(
     logging.getLogger("gunicorn.error").warning(message, *args)
     (line,) = map(json.loads, lines())
     assert line["message"] == said
+    assert "secret" not in line.values()
 
 
 def test_an_error_has_its_traceback_in_the_same_line(logged: Any) -> None:
