@@ -50,10 +50,16 @@ def configure_logging(settings: Settings) -> None:
     formatter = JsonLines() if settings.log_format == "json" else logging.Formatter(_TEXT)
     handler = logging.StreamHandler()
     handler.setFormatter(formatter)
+    handler.addFilter(_may_be_told)
     logging.basicConfig(level=max(level, logging.WARNING), handlers=[handler], force=True)
     for name in OURS:
         logging.getLogger(name).setLevel(level)
     logging.captureWarnings(True)
+
+
+def _may_be_told(record: logging.LogRecord) -> bool:
+    """A library may set a level of its own, as werkzeug does, and is kept from telling more by this alone."""
+    return record.levelno >= logging.WARNING or any(f"{record.name}.".startswith(f"{name}.") for name in OURS)
 
 
 def log_what_nobody_catches() -> None:

@@ -105,10 +105,11 @@ def test_an_error_has_its_traceback_in_the_same_line(logged: Any) -> None:
     [("DEBUG", ["debug", "info", "warning", "error"], ["warning", "error"]), ("ERROR", ["error"], ["error"])],
 )
 def test_the_level_is_for_our_own_lines_and_never_lets_a_library_say_more_than_warnings(
-    logged: Any, level: str, ours: list[str], theirs: list[str]
+    logged: Any, monkeypatch: pytest.MonkeyPatch, level: str, ours: list[str], theirs: list[str]
 ) -> None:
     lines = logged("json", level)
-    for name, expected in (("backend.routes", ours), ("httpx", theirs), ("a.library.of.tomorrow", theirs)):
+    monkeypatch.setattr(logging.getLogger("headstrong"), "level", logging.DEBUG)
+    for name, expected in (("backend.routes", ours), ("httpx", theirs), ("headstrong", ["warning", "error"])):
         for said in ("debug", "info", "warning", "error"):
             getattr(logging.getLogger(name), said)(said)
         assert [json.loads(line)["message"] for line in lines()] == expected
