@@ -65,6 +65,7 @@ class Settings(BaseSettings):
         default=20.0, gt=0, description="Seconds without an answer after which a download or a Label Studio call fails."
     )
     max_recording_mb: float = Field(default=200.0, gt=0, description="Larger recordings are refused, in megabytes.")
+    max_body_mb: float = Field(default=50.0, gt=0, description="Larger requests are refused unread, in megabytes.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(default="INFO", description="How much is logged.")
     log_format: Literal["text", "json"] = Field(
         default="text", description="`text` logs sentences, `json` one JSON object a line with their facts as fields."
