@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from backend.logs import configure_logging
+from backend.logs import configure_logging, log_what_nobody_catches
+from backend.metrics import add_metrics
+from backend.project_metrics import ProjectMetrics
 from backend.routes import add_routes
 from backend.sdk import create_app
+from backend.service import service
 from backend.settings import current_settings
 from model import TimeSeriesSegmenter
 
 settings = current_settings()
 configure_logging(settings)
+log_what_nobody_catches()
 app = create_app(TimeSeriesSegmenter)
+add_metrics(app, lambda: ProjectMetrics(service().jobs, service().store))
 add_routes(app, TimeSeriesSegmenter, settings)
 
 if __name__ == "__main__":

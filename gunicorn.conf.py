@@ -5,6 +5,10 @@ from __future__ import annotations
 import sys
 from typing import Any
 
+from gunicorn.glogging import Logger
+
+from backend import metrics_files
+from backend.logs import configure_logging
 from backend.settings import SettingsError, current_settings
 
 try:
@@ -12,6 +16,19 @@ try:
 except SettingsError as error:
     sys.exit(f"The backend cannot start: {error}")
 
+configure_logging(settings)
+
+
+class _Log(Logger):  # type: ignore[misc]  # gunicorn has no types
+    """Gunicorn's own lines, in the form of all others."""
+
+    def setup(self, cfg: Any) -> None:
+        super().setup(cfg)
+        self.error_log.handlers.clear()
+        self.error_log.propagate = True
+
+
+logger_class = _Log
 bind = f"0.0.0.0:{settings.port}"
 workers = settings.workers
 worker_class = "gthread"
@@ -24,6 +41,7 @@ loglevel = settings.log_level.lower()
 accesslog = None
 control_socket_disable = True  # nobody needs to steer it from beside, and the home folder may be read-only
 
+metrics_files.make_folder()
 _keepers: list[Any] = []
 
 
@@ -46,3 +64,13 @@ def worker_exit(server: Any, worker: Any) -> None:
     """Stop the trainers that this worker keeps."""
     for keeper in _keepers:
         keeper.stop()
+
+
+def child_exit(server: Any, worker: Any) -> None:
+    """A worker is gone, however it ended."""
+    metrics_files.forget_worker(worker.pid)
+
+
+def on_exit(server: Any) -> None:
+    """Leave nothing behind."""
+    metrics_files.remove_folder()

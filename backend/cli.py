@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import signal
 import sys
 import threading
@@ -78,8 +77,6 @@ def fit_command(config: Path, tasks: Path, out: Path, seed: int) -> None:
     out.mkdir(parents=True, exist_ok=True)
     learned.model.save(out)
     (out / CONFIG_FILE).write_bytes(config.read_bytes())
-    for task in learned.left_out:
-        click.echo(f"task {task.task} was left out: {task.reason}", err=True)
     click.echo(f"learned from {learned.tasks} tasks; the model is in {out}", err=True)
 
 
@@ -150,11 +147,14 @@ def _score(model: Model, labelings: Sequence[Labeling], tasks: Path) -> Scores:
 def _learn(config: Path, tasks: Path, settings: TrainingSettings) -> Learned:
     torch.set_num_threads(settings.threads)
     try:
-        return learn(_read_config(config), _tasks(tasks), _files_beside(tasks), settings, _show_progress)
+        learned = learn(_read_config(config), _tasks(tasks), _files_beside(tasks), settings, _show_progress)
     except SegmenterError as error:
         raise click.ClickException(str(error)) from error
     finally:
         _show("")
+    for task in learned.left_out:
+        click.echo(f"task {task.task} was left out: {task.reason}", err=True)
+    return learned
 
 
 def _read_config(path: Path) -> tuple[Labeling, ...]:
@@ -202,6 +202,3 @@ def _show(line: str) -> None:
     """One line that is written over, on a terminal; nothing elsewhere."""
     if sys.stderr.isatty():
         print(f"\r\033[K{line}", end="", file=sys.stderr, flush=True)
-
-
-logging.captureWarnings(True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import logging
+import re
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -39,6 +40,8 @@ ANNOTATED = {
 # Label Studio applies the list to the annotations inside the tasks as well: what is not named there is left out.
 _FIELDS = "id,data,annotations,result,was_cancelled,ground_truth,created_at,updated_at,parent_prediction,lead_time"
 _OVERLOADED = (429, 502, 503, 504)  # answers of a server, or of the proxy before it, that has too much to do
+_ABSOLUTE = re.compile(r"([^/?#]*//)(?:[^/?#]*@)?([^/?#]*)([^?#]*)(.*)", re.DOTALL)  # scheme, host, path, the rest
+_HOST = re.compile(r"(\[[^\]]*\]|[^:\[\]]*)(:[0-9]*)?")
 _CLOUD_SCHEMES = ("s3", "s3s", "gs", "azure-blob", "azure_spi", "redis")
 
 
@@ -109,12 +112,14 @@ class Studio:
         id), any other http(s) address without the key. Raises RecordingError, or LabelStudioError when Label Studio
         itself is the reason and no other recording could be had either.
         """
+        shown = _shown(address)
         try:
             url = self._resolve(address, task)
             ours = origin(url) == origin(self._host)
-        except ValueError as error:
-            raise RecordingError(f"{address[:80]!r} in the task's data is not an address ({error}); mend it") from error
-        shown = _shown(address)
+        except ValueError:  # which may quote a part of a password
+            raise RecordingError(
+                f"{shown} cannot be downloaded: it is no address; mend it in the task's data"
+            ) from None
         try:
             headers = {"Authorization": self._authorization()} if ours else {}
             with self._downloads.stream("GET", url, headers=headers) as response:
@@ -127,7 +132,11 @@ class Studio:
             raise RecordingError(
                 f"{shown} did not answer within {self._timeout:g} s (REQUEST_TIMEOUT); check that it is reachable"
             ) from None
-        except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:  # the last for a host that cannot be
+        except (httpx.InvalidURL, UnicodeError):  # the last for a host that cannot be
+            raise RecordingError(
+                f"{shown} cannot be downloaded: it is no address; mend it in the task's data"
+            ) from None
+        except httpx.HTTPError as error:
             raise RecordingError(
                 f"{shown} cannot be downloaded: {error}; check that the backend can reach it"
             ) from None
@@ -165,7 +174,7 @@ class Studio:
             base = urlsplit(self._host).path
             return urljoin(self._host, address) if base and address.startswith(base + "/") else self._host + address
         raise RecordingError(
-            f"expected a recording's address (/data/…, http://…, s3://…) in the task's data, found {address[:80]!r}"
+            f"expected a recording's address (/data/…, http://…, s3://…) in the task's data, found {_shown(address)!r}"
         )
 
     def _authorization(self) -> str:
@@ -250,7 +259,14 @@ def _refusal(address: str, status: int, ours: bool) -> str:
 
 
 def _shown(address: str) -> str:
-    """An address for a sentence: on one line, and not of any length."""
+    """An address for a sentence: on one line, not of any length, and without what may be a secret in it.
+
+    That is what goes before an @ in the host, and what comes after a ?. Label Studio's own addresses have no secrets.
+    """
+    absolute = _ABSOLUTE.fullmatch(address)
+    if absolute:
+        scheme, host, path, more = absolute.groups()
+        address = f"{scheme}{host}{path}{'?…' if more else ''}" if _HOST.fullmatch(host) else f"{scheme}…"
     text = "".join(char if char.isprintable() else "?" for char in address[:201])
     return text if len(text) <= 200 else text[:199] + "…"
 

@@ -103,7 +103,10 @@ class LastSeen:
             action()
         except (OSError, sqlite3.Error, RedisError) as error:
             if not self._lost:
-                logger.warning("%s cannot be used (%s): the status will lack what it holds", self._pad, error)
+                logger.warning(
+                    "%(place)s cannot be used (%(reason)s): the status will lack what it holds",
+                    {"place": self._pad, "reason": error},
+                )
             self._lost = True
         else:
             self._lost = False

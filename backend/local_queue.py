@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import fields
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from filelock import FileLock, Timeout
 
@@ -37,8 +37,10 @@ CREATE TABLE IF NOT EXISTS projects (
     "ALTER TABLE projects ADD COLUMN looks INTEGER NOT NULL DEFAULT 0",
     "ALTER TABLE projects ADD COLUMN look_at REAL NOT NULL DEFAULT 0",
     "ALTER TABLE projects ADD COLUMN rest_until REAL NOT NULL DEFAULT 0",
+    "ALTER TABLE projects ADD COLUMN tally TEXT NOT NULL DEFAULT '{}'",
 )
 _FIELDS = tuple(field.name for field in fields(Trainings))
+_AS_TEXT = ("left_out", "tally")
 _STORE = f"UPDATE projects SET {', '.join(f'{name} = :{name}' for name in _FIELDS)} WHERE id = :id"
 _PENDING = "SELECT * FROM projects WHERE requested > answered OR looks > 0 ORDER BY since"  # due now, or later
 
@@ -57,6 +59,13 @@ class LocalPlace:
         with self._connection() as database:
             return _read(database, project)
 
+    def read_all(self) -> dict[int, Trainings]:
+        """What is known of every project; raises QueueError."""
+        if not self._database.exists():
+            return {}
+        with self._connection() as database:
+            return {row["id"]: _trainings(row) for row in database.execute("SELECT * FROM projects")}
+
     def change(
         self, project: int, step: Callable[[Trainings], tuple[Trainings, _Answer]], claim: Claim | None = None
     ) -> _Answer:
@@ -68,8 +77,7 @@ class LocalPlace:
                 after, answer = step(before)
                 if after != before:
                     database.execute("INSERT OR IGNORE INTO projects (id) VALUES (?)", (project,))
-                    left_out = json.dumps(after.record()["left_out"])
-                    database.execute(_STORE, {**after.record(), "left_out": left_out, "id": project})
+                    database.execute(_STORE, {**_row(after), "id": project})
                 database.execute("COMMIT")
             except BaseException:
                 if database.in_transaction:  # SQLite itself gives a transaction up where the disk is full
@@ -139,7 +147,13 @@ def _read(database: sqlite3.Connection, project: int) -> Trainings:
 
 
 def _trainings(row: sqlite3.Row) -> Trainings:
-    return Trainings.of_record({**row, "left_out": json.loads(row["left_out"]), "always": bool(row["always"])})
+    texts = {name: json.loads(row[name]) for name in _AS_TEXT}
+    return Trainings.of_record({**row, **texts, "always": bool(row["always"])})
+
+
+def _row(trainings: Trainings) -> dict[str, Any]:
+    record = trainings.record()
+    return {**record, **{name: json.dumps(record[name]) for name in _AS_TEXT}}
 
 
 def _bring_up_to_date(database: sqlite3.Connection) -> None:

@@ -218,7 +218,10 @@ class ModelStore:
         folder = self.project_folder(project)
         before = [name for name in self.versions(project) if _number(name) < _number(version)]
         then = f"version {before[-1]} serves again" if before else "there is no older one: train again"
-        logger.error("project %d: version %s is damaged and set aside (%s); %s", project, version, error, then)
+        logger.error(
+            "project %(project)d: version %(version)s is damaged and set aside (%(reason)s); %(then)s",
+            {"project": project, "version": version, "reason": error, "then": then},
+        )
         if before:
             self._point_to(project, before[-1])
         else:
@@ -270,7 +273,7 @@ def _remove(probe: Path) -> None:
     try:
         probe.unlink(missing_ok=True)
     except OSError as error:  # on a read-only disk, where there is none either
-        logger.debug("%s: %s", probe, error)
+        logger.debug("%(place)s: %(reason)s", {"place": probe, "reason": error})
 
 
 def _age(path: Path) -> float:

@@ -36,6 +36,8 @@ QUEUE = "segmenter-trainings"  # RQ's queue, as `rq info` shows it
 _CLAIM_SECONDS = 15.0  # without a sign of life for so long, a training is another's
 _RENEWALS = 5  # of a claim in that time
 _WAIT = 5.0  # seconds for an answer of Redis
+_AT_ONCE = 1000  # records asked for at once
+_STATES = "segmenter:trainings:"  # and the project's number: what its trainings have come to
 _DUE = "segmenter:due"  # project -> when its next training or look is due, in seconds since 1970
 _JOB = "training-"  # and the project's number: the id of its job in RQ's queue
 _Answer = TypeVar("_Answer")
@@ -59,6 +61,15 @@ class RedisPlace:
         """What is known of a project; raises QueueError."""
         with self._usable():
             return _trainings(self._redis.get(_state_of(project)))
+
+    def read_all(self) -> dict[int, Trainings]:
+        """What is known of every project; raises QueueError."""
+        with self._usable():
+            keys = sorted(set(self._redis.scan_iter(f"{_STATES}*", count=_AT_ONCE)))
+            parts = [keys[first : first + _AT_ONCE] for first in range(0, len(keys), _AT_ONCE)]
+            kept = [value for part in parts for value in cast(Any, self._redis.mget(part))]
+        projects = (int(key.removeprefix(_STATES.encode())) for key in keys)
+        return {project: _trainings(value) for project, value in zip(projects, kept, strict=True)}
 
     def change(
         self, project: int, step: Callable[[Trainings], tuple[Trainings, _Answer]], claim: Claim | None = None
@@ -153,8 +164,10 @@ class _RedisClaim:
         except LockError:
             pass  # it is another's by now
         except RedisError as error:
-            logger.warning("%s could not be released (%s): it ends by itself in %g s", self._lock.name, error,
-                           _CLAIM_SECONDS)  # fmt: skip
+            logger.warning(
+                "%(lock)s could not be released (%(reason)s): it ends by itself in %(seconds)g s",
+                {"lock": self._lock.name, "reason": error, "seconds": _CLAIM_SECONDS},
+            )
 
     def _renew(self) -> None:
         while not self._released.wait(_CLAIM_SECONDS / _RENEWALS):
@@ -163,11 +176,11 @@ class _RedisClaim:
             except LockError:
                 return  # lost: the next change says so
             except RedisError as error:
-                logger.warning("%s could not be renewed: %s", self._lock.name, error)
+                logger.warning("%(lock)s could not be renewed: %(reason)s", {"lock": self._lock.name, "reason": error})
 
 
 def _state_of(project: int) -> str:
-    return f"segmenter:trainings:{project}"
+    return f"{_STATES}{project}"
 
 
 def _lock_of(project: int) -> str:

@@ -1,8 +1,7 @@
-"""Our routes beside the SDK's, and the checks in front of all: who asks, and whether the request makes sense."""
+"""Our routes beside the SDK's, and the checks in front of all: whether somebody may ask, and whether it makes sense."""
 
 from __future__ import annotations
 
-import hmac
 import logging
 import re
 from collections.abc import Mapping
@@ -11,6 +10,7 @@ from typing import Any
 from flask import Flask, Response, abort, jsonify, request
 from werkzeug.exceptions import HTTPException
 
+from backend.access import add_access_checks
 from backend.sdk import ModelBase
 from backend.service import service
 from backend.settings import Settings
@@ -20,12 +20,11 @@ from segmenter.errors import NotXml
 logger = logging.getLogger(__name__)
 
 _PROJECT = re.compile(r"([0-9]{1,18})(\.[0-9]+)?")  # Label Studio writes "<id>.<when it was created>"
-_OPEN_PATHS = ("/", "/health")
 
 
 def add_routes(app: Flask, model_class: type[ModelBase], settings: Settings) -> None:
     """Put our routes and checks onto the SDK's app."""
-    app.before_request(lambda: _check_credentials(settings))
+    add_access_checks(app, settings)
     app.before_request(_check_body)
     app.before_request(_note_label_config)
     app.register_error_handler(HTTPException, _in_one_sentence)
@@ -43,12 +42,16 @@ def _webhook(model_class: type[ModelBase]) -> tuple[Response, int]:
     event, project = body.get("action"), body.get("project")
     number = _project_number(project.get("id")) if isinstance(project, Mapping) else None
     if not isinstance(event, str) or number is None:
-        logger.info("an event without a project is ignored (action %r); let the webhook send its payload", event)
+        logger.info(
+            "an event without a project is ignored (action %(event)r); let the webhook send its payload",
+            {"event": event},
+        )
         return jsonify({"status": "ignored"}), 200
     try:
         asked = model_class(project_id=str(number)).fit(event, body)
     except QueueError as error:
-        logger.error("project %d: %s is lost: %s", number, event, error)
+        facts = {"project": number, "event": event, "reason": error}
+        logger.error("project %(project)d: %(event)s is lost: %(reason)s", facts)
         return jsonify({"error": "the event cannot be stored; the backend's log has the reason"}), 503
     if asked is None:
         return jsonify({"status": "ok"}), 200
@@ -62,7 +65,8 @@ def _status(project: str) -> Response:
     try:
         return jsonify(service().status(number))
     except QueueError as error:
-        logger.error("project %d: there is no status: %s", number, error)
+        facts = {"project": number, "reason": error}
+        logger.error("project %(project)d: there is no status: %(reason)s", facts)
         abort(503, "the training queue cannot be read; the backend's log has the reason")
 
 
@@ -76,22 +80,9 @@ def _note_label_config() -> None:
             abort(400, str(problem))
 
 
-def _check_credentials(settings: Settings) -> Response | None:
-    """HTTP basic auth, when it is set up, on everything but the health check."""
-    if not settings.basic_auth_user or request.path in _OPEN_PATHS:
-        return None
-    given = request.authorization
-    user, password = (given.username or "", given.password or "") if given and given.type == "basic" else ("", "")
-    right_user = hmac.compare_digest(user.encode(), settings.basic_auth_user.encode())
-    right_password = hmac.compare_digest(password.encode(), settings.basic_auth_pass.get_secret_value().encode())
-    if right_user and right_password:
-        return None
-    return Response("Unauthorized", 401, {"WWW-Authenticate": 'Basic realm="backend"'})
-
-
 def _check_body() -> None:
     """Refuse what the SDK's routes would stumble over, and hand them a body in the one form they all take."""
-    if request.method != "POST":
+    if request.method != "POST" or request.routing_exception:
         return
     try:
         body = request.get_json(force=True, silent=True)

@@ -115,7 +115,10 @@ def _keep_tracebacks_here(response: Response) -> Response:
     if response.status_code < 500:
         return response
     incident = uuid.uuid4().hex[:8]
-    logger.error("the request answered %d above has the id %s", response.status_code, incident)
+    logger.error(
+        "the request answered %(code)d above has the id %(incident)s",
+        {"code": response.status_code, "incident": incident},
+    )
     answer = jsonify({"error": f"the backend failed; its log has the reason under the id {incident}"})
     answer.status_code = response.status_code
     return answer

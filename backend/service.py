@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import Any
 
 from backend.label_studio import LabelStudioError, Studio
+from backend.metrics import count_suggestions
 from backend.model_store import ModelStore, StoredModel
 from backend.places import last_seen, training_jobs
 from backend.settings import Settings, current_settings
@@ -70,7 +71,8 @@ class Service:
         else:
             return None
         request = self.jobs.request(project, event, every)
-        logger.info("project %d: %s%s", project, event, f" asks for training {request}" if request else " is counted")
+        asked = "asks for training %(request)d" if request else "is counted"
+        logger.info(f"project %(project)d: %(event)s {asked}", {"project": project, "event": event, "request": request})
         return request
 
     def suggest(
@@ -89,11 +91,19 @@ class Service:
         began = time.monotonic()
         stored = self.store.load(project)
         predictions = self._predictions(project, stored, label_config, tasks, context) if stored else []
+        count_suggestions(len(tasks), predictions)
         if stored is None or not any(prediction.read for prediction in predictions):
             return [{"result": [], "score": 0.0} for _ in tasks] if context is not None else []
-        logger.info("project %d: %d of %d tasks suggested by %s in %.0f ms", project,
-                    sum(prediction.read for prediction in predictions), len(tasks), stored.version,
-                    1000 * (time.monotonic() - began))  # fmt: skip
+        logger.info(
+            "project %(project)d: %(suggested)d of %(tasks)d tasks suggested by %(version)s in %(seconds).3f s",
+            {
+                "project": project,
+                "suggested": sum(prediction.read for prediction in predictions),
+                "tasks": len(tasks),
+                "version": stored.version,
+                "seconds": round(time.monotonic() - began, 4),
+            },
+        )
         return [
             {"result": list(prediction.result), "score": prediction.score, "model_version": stored.version}
             for prediction in predictions
@@ -149,7 +159,7 @@ class Service:
         if self._told.get(project, ()) != tuple(reasons):
             self._told[project] = tuple(reasons)
             for reason in reasons:
-                logger.warning("project %d: %s", project, reason)
+                logger.warning("project %(project)d: %(reason)s", {"project": project, "reason": reason})
 
     def _predictions(
         self,
@@ -168,7 +178,10 @@ class Service:
         outcomes = [(_task_id(task), found.failure) for task, found in zip(tasks, predictions, strict=True)]
         for number, failure in outcomes:
             if failure:
-                logger.warning("project %d, task %s: no suggestions: %s", project, number, failure)
+                logger.warning(
+                    "project %(project)d, task %(task)s: no suggestions: %(reason)s",
+                    {"project": project, "task": number, "reason": failure},
+                )
         self.seen.note_tasks(project, outcomes)
         return predictions
 
@@ -191,7 +204,7 @@ class Service:
             except (
                 Exception
             ) as error:  # a bug: the other tasks of the request are answered, the log has the whole of it
-                logger.exception("task %s", number)
+                logger.exception("task %(task)s: an error that nobody expected", {"task": number})
                 failure = f"{type(error).__name__}: {error}; the log has the details"
         return Prediction((), 0.0, failure, read=False)
 

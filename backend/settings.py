@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
@@ -10,8 +11,11 @@ from typing import Literal
 import torch
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from redis import Redis
 
 from segmenter.training import TrainingSettings
+
+_USER = re.compile("//[^/]*@")  # in an address
 
 
 class SettingsError(Exception):
@@ -65,7 +69,11 @@ class Settings(BaseSettings):
         default=False,
         description="Whether tasks may name recordings on private or local addresses other than Label Studio's.",
     )
+    max_body_mb: float = Field(default=50.0, gt=0, description="Larger requests are refused unread, in megabytes.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(default="INFO", description="How much is logged.")
+    log_format: Literal["text", "json"] = Field(
+        default="text", description="`text` logs sentences, `json` one JSON object a line with their facts as fields."
+    )
     port: int = Field(default=9090, ge=1, le=65535, description="Port that the backend listens on.")
     workers: int = Field(default=2, ge=1, description="Web worker processes.")
     threads: int = Field(default=4, ge=1, description="Requests a worker handles at once.")
@@ -77,21 +85,37 @@ class Settings(BaseSettings):
     def _http_address(cls, host: str) -> str:
         if not host.startswith(("http://", "https://")):
             raise ValueError("expected an address that starts with http:// or https://, like http://localhost:8080")
+        if _USER.search(host):  # which would take the place of the key
+            raise ValueError("expected an address without user and password: the key goes into LABEL_STUDIO_API_KEY")
         return host.rstrip("/")
 
     @field_validator("redis_url")
     @classmethod
     def _redis_address(cls, url: SecretStr) -> SecretStr:
-        if url.get_secret_value() and not url.get_secret_value().startswith(("redis://", "rediss://", "unix://")):
+        if not url.get_secret_value():
+            return url
+        if not url.get_secret_value().startswith(("redis://", "rediss://", "unix://")):
             raise ValueError(
                 "expected an address that starts with redis://, rediss:// or unix://, like redis://host:6379/0"
             )
+        try:
+            Redis.from_url(url.get_secret_value())
+        except ValueError:  # which may quote a part of the password
+            raise ValueError(
+                "expected an address like redis://:password@host:6379/0; write # / ? @ % in the password as %23 %2F"
+                " %3F %40 %25"
+            ) from None
         return url
 
     @field_validator("log_level", mode="before")
     @classmethod
     def _upper_case(cls, level: object) -> object:
         return level.upper() if isinstance(level, str) else level
+
+    @field_validator("log_format", mode="before")
+    @classmethod
+    def _lower_case(cls, form: object) -> object:
+        return form.lower() if isinstance(form, str) else form
 
     @model_validator(mode="after")
     def _both_or_none(self) -> Settings:
@@ -150,5 +174,6 @@ def _sentence(problem: object) -> str:
         return message
     name = str(problem["loc"][0]).upper()
     field = Settings.model_fields.get(name.lower())
-    shown = "" if field is None or field.annotation is SecretStr else f" is {problem['input']!r}"
+    given = _USER.sub("//…@", str(problem["input"]))
+    shown = "" if field is None or field.annotation is SecretStr else f" is {given!r}"
     return f"{name}{shown}: {message}"

@@ -12,14 +12,14 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from types import FrameType
 
 import torch
 
 from backend.label_studio import LabelStudioError, Studio
-from backend.logs import configure_logging
+from backend.logs import configure_logging, log_what_nobody_catches
 from backend.model_store import ModelStore
 from backend.places import training_jobs
 from backend.settings import Settings, current_settings
@@ -27,7 +27,7 @@ from backend.training_jobs import ClaimLost, QueueError
 from backend.training_rules import Job
 from segmenter.errors import NothingToLearn, SegmenterError
 from segmenter.labeling import Labeling, read_label_config
-from segmenter.pipeline import Task, learn
+from segmenter.pipeline import LeftOut, Task, learn
 from segmenter.training import Progress
 
 logger = logging.getLogger(__name__)
@@ -97,7 +97,7 @@ def run_trainer(settings: Settings) -> None:
             if not trainer.train_one():
                 stopping.wait(_POLL)
         except QueueError as error:  # a full or read-only MODEL_DIR, or no Redis: it may pass
-            logger.error("%s", error)
+            logger.error("%(reason)s", {"reason": error})
             stopping.wait(_MENDING)
 
 
@@ -117,7 +117,8 @@ class _Trainer:
         try:
             self._train_to_an_end(job)
         except ClaimLost as reason:
-            logger.warning("project %d: the training is dropped: %s", job.project, reason)
+            facts = {"project": job.project, "reason": reason}
+            logger.warning("project %(project)d: the training is dropped: %(reason)s", facts)
             self._jobs.drop(job)
         except QueueError:  # how it ended cannot be noted: it stays due
             self._jobs.drop(job)
@@ -125,36 +126,41 @@ class _Trainer:
         return True
 
     def _train_to_an_end(self, job: Job) -> None:
+        began = time.monotonic()
         try:
             self._train(job)
         except TrainingStopped:
-            logger.info("project %d: the training is stopped and stays due", job.project)
+            logger.info("project %(project)d: the training is stopped and stays due", {"project": job.project})
             self._jobs.give_back(job)
         except NothingNew as reason:
-            logger.info("project %d: no training: %s", job.project, reason)
+            facts = {"project": job.project, "reason": reason}
+            logger.info("project %(project)d: no training: %(reason)s", facts)
             self._jobs.nothing_new(job, str(reason), self._store.current_version(job.project) is not None)
         except (ClaimLost, QueueError):
             raise
         except Exception as error:
+            known = isinstance(error, LabelStudioError | SegmenterError | NotStored) or _is_out_of_memory(error)
+            logger.log(
+                logging.WARNING if isinstance(error, SegmenterError) else logging.ERROR,
+                "project %(project)d: training failed after %(seconds).1f s: %(reason)s",
+                {"project": job.project, "seconds": round(time.monotonic() - began, 1), "reason": error},
+                exc_info=None if known else error,  # a bug: the log has the whole of it
+            )
             self._fail(job, error)
 
     def _fail(self, job: Job, error: Exception) -> None:
         """End a training that failed, with a reason that says what to do; the queue goes on."""
         if isinstance(error, LabelStudioError):
-            logger.error("project %d: training failed: %s", job.project, error)
             self._jobs.fail(job, str(error), error.passing, error.retry_after)
         elif isinstance(error, SegmenterError):
-            logger.warning("project %d: training failed: %s", job.project, error)
             left_out = error.left_out if isinstance(error, NothingToLearn) else ()
+            _tell_left_out(job, left_out)
             self._jobs.fail(job, str(error), left_out=left_out)
         elif isinstance(error, NotStored):
-            logger.error("project %d: training failed: %s", job.project, error)
             self._jobs.fail(job, str(error))
         elif _is_out_of_memory(error):
-            logger.error("project %d: training failed: %s", job.project, error)
             self._jobs.fail(job, _OUT_OF_MEMORY)
-        else:  # a bug: the log has the whole of it
-            logger.error("project %d: training failed", job.project, exc_info=error)
+        else:
             self._jobs.fail(job, f"{type(error).__name__}: {error}; the log has the details")
 
     def _train(self, job: Job) -> None:
@@ -164,10 +170,12 @@ class _Trainer:
         serving = self._store.current_version(job.project)
         if serving and lesson.fingerprint == job.learned and not job.always:
             raise NothingNew(f"version {serving} has learned all there is; Start training trains anyway")
-        logger.info("project %d: training on %d tasks begins (attempt %d)", job.project, len(lesson.tasks), job.attempt)
+        facts = {"project": job.project, "tasks": len(lesson.tasks), "attempt": job.attempt}
+        logger.info("project %(project)d: training on %(tasks)d tasks begins (attempt %(attempt)d)", facts)
         self._jobs.begin_to_learn(job)
         settings = self._settings.training()
         learned = learn(lesson.labelings, lesson.tasks, self._studio.fetch, settings, self._noting(job))
+        _tell_left_out(job, learned.left_out)
         self._jobs.still_ours(job)
         try:
             version = self._store.publish(job.project, learned.model, lesson.label_config)
@@ -177,8 +185,17 @@ class _Trainer:
                 " until then the version before serves"
             ) from error
         self._jobs.finish(job, learned.left_out, lesson.fingerprint)
-        logger.info("project %d: version %s published, learned from %d tasks, %d left out, in %.1f s",
-                    job.project, version, learned.tasks, len(learned.left_out), time.monotonic() - began)  # fmt: skip
+        logger.info(
+            "project %(project)d: version %(version)s published, learned from %(tasks)d tasks, %(left_out)d left out,"
+            " in %(seconds).1f s",
+            {
+                "project": job.project,
+                "version": version,
+                "tasks": learned.tasks,
+                "left_out": len(learned.left_out),
+                "seconds": round(time.monotonic() - began, 1),
+            },
+        )
 
     def _noting(self, job: Job) -> Callable[[Progress], None]:
         noted = 0.0
@@ -192,9 +209,18 @@ class _Trainer:
                 try:
                     self._jobs.progress(job, step.phase, step.epoch, step.epochs, step.percent)
                 except QueueError as error:  # no reason to give up what has been learned so far
-                    logger.warning("project %d: the status falls behind: %s", job.project, error)
+                    facts = {"project": job.project, "reason": error}
+                    logger.warning("project %(project)d: the status falls behind: %(reason)s", facts)
 
         return note
+
+
+def _tell_left_out(job: Job, left_out: Sequence[LeftOut]) -> None:
+    for task in left_out:
+        logger.warning(
+            "project %(project)d, task %(task)s: left out of the training: %(reason)s",
+            {"project": job.project, "task": task.task, "reason": task.reason},
+        )
 
 
 def _stop_on_signals() -> threading.Event:
@@ -226,4 +252,5 @@ def _is_out_of_memory(error: Exception) -> bool:
 
 if __name__ == "__main__":
     configure_logging(current_settings())
+    log_what_nobody_catches()
     run_trainer(current_settings())

@@ -65,7 +65,8 @@ class TrainerKeeper:
                 self._stopping.wait(_TRY)  # another worker keeps this one
             except OSError as error:
                 logger.error(
-                    "no trainer can be started: %s; MODEL_DIR must be a folder this process can write to", error
+                    "no trainer can be started: %(reason)s; MODEL_DIR must be a folder this process can write to",
+                    {"reason": error},
                 )
                 self._stopping.wait(10 * _TRY)
 
@@ -86,7 +87,10 @@ class TrainerKeeper:
                 self._stopping.wait(_LOOK)
             if self._goes_on():
                 pause = 0.5 if time.monotonic() - began > 30 else min(30.0, pause * 2)
-                logger.error("a trainer process ended with %d; starting another in %g s", trainer.returncode, pause)
+                logger.error(
+                    "a trainer process ended with %(code)d; starting another in %(seconds)g s",
+                    {"code": trainer.returncode, "seconds": pause},
+                )
                 self._stopping.wait(pause)
 
     def _goes_on(self) -> bool:

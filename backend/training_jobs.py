@@ -7,7 +7,7 @@ many.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 from backend.training_rules import Job, Trainings
@@ -36,6 +36,9 @@ class Place(Protocol):
 
     def read(self, project: int) -> Trainings:
         """What is known of a project."""
+
+    def read_all(self) -> Mapping[int, Trainings]:
+        """What is known of every project."""
 
     def change(
         self, project: int, step: Callable[[Trainings], tuple[Trainings, _Answer]], claim: Claim | None = None
@@ -146,6 +149,10 @@ class TrainingJobs:
     def status(self, project: int) -> dict[str, Any]:
         """What is known of a project's trainings, as the status page tells it; raises QueueError."""
         return self._place.read(project).shown()
+
+    def of_all_projects(self) -> Mapping[int, Trainings]:
+        """What is known of the trainings of every project that the queue has heard of; raises QueueError."""
+        return self._place.read_all()
 
     def _begin(self, project: int, claim: Claim) -> Job | None:
         now = time.time()

@@ -10,7 +10,7 @@ and minutes later, each of which becomes a training only where there is somethin
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from segmenter.pipeline import LeftOut
@@ -22,6 +22,8 @@ _FIRST_PAUSE = 5.0  # seconds before the second attempt; doubles from one to the
 _APART = 6.0
 _LONGEST_PAUSE = 3600.0  # seconds; no server that asks for patience is given more
 _LOOK_PAUSES = (2.0, 15.0, 120.0)  # seconds after an import to the first look, and from each look to the next
+RESULTS = ("published", "nothing_new", "failed", "put_off", "died")  # of trainings; put_off: to be tried again
+WAITING = ("training", "queued", "put_off", "look")  # where a project may stand in the queue
 _SHOWN = ("state", "reason", "events", "since", "last_event", "last_event_at", "last_training_at")
 _SHOWN_WHILE_TRAINING = ("phase", "epoch", "epochs", "percent")
 
@@ -64,12 +66,21 @@ class Trainings:
     learned: str = ""  # a fingerprint of what the last version learned from
     looks: int = 0  # still to come after an import
     look_at: float = 0.0  # when the next one is
+    tally: Mapping[str, tuple[int, float]] = field(default_factory=dict)  # result -> trainings ever, and their seconds
 
     @property
     def due_at(self) -> float | None:
         """When the next training or look is due; None where nothing is asked for."""
         times = [self._training_at] if self.requested > self.answered else []
         return min([*times, self.look_at] if self.looks else times, default=None)
+
+    def waits_as(self, now: float) -> str | None:
+        """Which of WAITING the project stands in the queue as; None where nothing is asked for."""
+        if self.state == "training":
+            return "training"
+        if self.requested > self.answered:
+            return "put_off" if self.attempts and self.not_before > now else "queued"
+        return "look" if self.looks else None
 
     @property
     def _training_at(self) -> float:
@@ -107,6 +118,8 @@ class Trainings:
             left = self.looks - 1
             begun = replace(self, looks=left, look_at=now + _LOOK_PAUSES[-left] if left else 0.0)
         asked = self.requested > self.answered and self._training_at <= now
+        if asked and self.state == "training":  # whoever had begun it is gone without a word
+            begun = begun._counted("died", 0.0)
         if asked and self.attempts >= _ATTEMPTS:  # begun too often without a word: it was killed each time
             reason = (
                 f"the trainer died {_ATTEMPTS} times in this training, out of memory perhaps; give it more memory"
@@ -138,8 +151,9 @@ class Trainings:
     ) -> Trainings:
         """The job has ended for good; None leaves what is known as it is."""
         more = self.requested > job.request
+        result = "failed" if state == "failed" else "nothing_new" if learned is None else "published"
         return replace(
-            self,
+            self._counted(result, now - (self.since or now)),
             answered=job.request,
             attempts=0,
             not_before=0.0,
@@ -163,7 +177,7 @@ class Trainings:
             return None
         pause = min(max(_FIRST_PAUSE * 2 ** (job.attempt - 1), at_least), _LONGEST_PAUSE)
         return replace(
-            self,
+            self._counted("put_off", now - (self.since or now)),
             state="failed",
             reason=f"{reason}; trying again in {pause:g} s",
             not_before=now + pause,
@@ -176,6 +190,10 @@ class Trainings:
         return replace(
             self, state="queued", attempts=max(self.attempts - 1, 0), requested=self.requested + (not job.asked)
         )
+
+    def _counted(self, result: str, seconds: float) -> Trainings:
+        trainings, before = self.tally.get(result, (0, 0.0))
+        return replace(self, tally={**self.tally, result: (trainings + 1, before + max(0.0, seconds))})
 
     def shown(self) -> dict[str, Any]:
         """As the status page tells it."""
@@ -195,4 +213,6 @@ class Trainings:
     def of_record(cls, record: Mapping[str, Any]) -> Trainings:
         """What `record` wrote; what this release does not know is dropped, what it misses gets its default."""
         known = {field.name: record[field.name] for field in fields(cls) if field.name in record}
-        return cls(**{**known, "left_out": tuple(LeftOut(**task) for task in record.get("left_out", ()))})
+        left_out = tuple(LeftOut(**task) for task in record.get("left_out", ()))
+        tally = {result: (count, seconds) for result, (count, seconds) in record.get("tally", {}).items()}
+        return cls(**{**known, "left_out": left_out, "tally": tally})

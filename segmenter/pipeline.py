@@ -64,12 +64,16 @@ class Learned:
 
 @dataclass(frozen=True)
 class Prediction:
-    """The suggestions for one task. `failure`: why some or all of them are missing; `read`: whether some are not."""
+    """The suggestions for one task.
+
+    `failure`: why some or all of them are missing; `read`: whether some are not; `rows`: given a state, for all pairs.
+    """
 
     result: tuple[dict[str, Any], ...]
     score: float
     failure: str | None = None
     read: bool = True
+    rows: int = 0
 
 
 def learn(
@@ -98,8 +102,6 @@ def learn(
                 continue
             if example is not None:
                 examples[labeling].append(example)
-    for task_left in left_out:
-        logger.warning("task %s is left out of the training: %s", task_left.task, task_left.reason)
     learnable = {labeling: found for labeling, found in examples.items() if _has_regions(found)}
     if not learnable:
         raise NothingToLearn(_why_nothing(examples, tuple(left_out)), tuple(left_out))
@@ -118,6 +120,7 @@ def predict(model: Model, labelings: Sequence[Labeling], task: Task, fetch: Fetc
     result: list[dict[str, Any]] = []
     scores: list[float] = []
     failures: list[str] = []
+    rows = 0
     fetch_once = _once(fetch)
     for labeling, segmenter in pairs(model, labelings):
         try:
@@ -133,8 +136,9 @@ def predict(model: Model, labelings: Sequence[Labeling], task: Task, fetch: Fetc
             segments = keep_clear(segments, drawn, reach)
         result += segments_to_result(segments, recording, labeling)
         scores.append(suggestion.score)
+        rows += len(recording)
     failure = "; ".join(dict.fromkeys(failures)) or None
-    return Prediction(tuple(result), min(scores, default=0.0), failure, read=bool(scores))
+    return Prediction(tuple(result), min(scores, default=0.0), failure, read=bool(scores), rows=rows)
 
 
 def pairs(model: Model, labelings: Sequence[Labeling]) -> list[tuple[Labeling, FittedSegmenter]]:
@@ -201,7 +205,7 @@ def recording_of(task: Task, labeling: Labeling, fetch: Fetch) -> Recording:
         value = fetch(value, task.id)
     recording = read_recording(value, labeling)
     for remark in recording.remarks:
-        logger.info("task %s: %s", task.id, remark)
+        logger.info("task %(task)s: %(remark)s", {"task": task.id, "remark": remark})
     return recording
 
 

@@ -85,9 +85,9 @@ class Server:
 
     def close(self) -> None:
         """Stop it for good."""
+        self.http.close()  # first: a worker that stops waits for the connections that are kept open
         if self.process.poll() is None:
             self.stop()
-        self.http.close()
 
     def kill(self) -> None:
         """Kill all of its processes at once."""

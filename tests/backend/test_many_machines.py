@@ -11,6 +11,7 @@ import pytest
 from tests.backend.conftest import annotated_project
 from tests.backend.label_studio import StandIn
 from tests.backend.server import Server, TrainerHost
+from tests.exposition import Exposition
 from tests.recordings import activity
 from tests.redis_server import PASSWORD, RedisServer, needs_redis
 
@@ -58,6 +59,10 @@ class Machines:
         self.redis.kill()
 
 
+def metrics(web: Server) -> Exposition:
+    return Exposition(web.http.get("/metrics").text)
+
+
 @pytest.fixture(scope="module")
 def machines(studio: StandIn, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machines]:
     machines = Machines(studio, tmp_path_factory.mktemp("machines"))
@@ -88,6 +93,27 @@ def test_web_hosts_count_events_together_and_wait_for_a_trainer_host(machines: M
     task = 1000 * project + 3
     first, second = ([entry["value"] for entry in web.predict(project, task)[0]["result"]] for web in machines.webs)
     assert first == second != []
+
+
+def test_every_web_host_tells_of_all_trainings_and_of_its_own_requests(machines: Machines, studio: StandIn) -> None:
+    project = annotated_project(studio, 87, annotated=2)
+    one, other = machines.webs
+    before = [metrics(web) for web in machines.webs]
+    for _ in range(5):
+        assert other.http.get("/versions").status_code == 200
+    one.event("START_TRAINING", project)
+    machines.add_trainer()
+    one.wait_for_state(project, "ready")
+    after = [metrics(web) for web in machines.webs]
+    for name, labels, more in (
+        ("segmenter_training_seconds_count", {"result": "published"}, [1, 1]),
+        ("segmenter_model_info", {"project": str(project), "version": one.setup(project)}, [1, 1]),
+        ("segmenter_request_seconds_count", {"route": "/versions"}, [0, 5]),
+    ):
+        found = [
+            now.value(name, **labels) - then.value(name, **labels) for now, then in zip(after, before, strict=True)
+        ]
+        assert found == more, name
 
 
 def test_the_training_of_a_trainer_host_that_dies_is_taken_over_by_another(
@@ -138,6 +164,9 @@ def test_requests_survive_the_death_of_redis_and_those_it_misses_are_refused(
     assert web.event("START_TRAINING", project).status_code == 503
     assert web.http.get(f"/projects/{project}/status").status_code == 503
     assert web.http.get("/health").status_code == 200
+    told = metrics(web)
+    assert (told.value("segmenter_queue_up"), told.samples("segmenter_queue_projects")) == (0, [])
+    assert told.value("segmenter_request_seconds_count", route="/webhook", code="503") >= 1
     assert web.predict(project, 1000 * project + 3) == []
     machines.redis.start()
     machines.add_trainer()

@@ -167,6 +167,27 @@ def test_what_is_no_address_of_a_recording_is_refused_in_one_line(client: Studio
     assert len(message) < 500
 
 
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("http://anna:secret@127.0.0.1:1/a.csv?sig=secret#secret", "http://127.0.0.1:1/a.csv?…"),
+        ("http://anna:secret#secret@127.0.0.1/a.csv", "http://…"),
+        ("http://anna:secret/secret@127.0.0.1/a.csv", "http://…"),
+        ("http://anna:secret@[::1]:1/a.csv", "http://[::1]:1/a.csv"),
+        ("ftp://anna:secret@host/a.csv", "ftp://host/a.csv"),
+        ("//anna:secret@host/a.csv", "//host/a.csv"),
+        ("/data/local-files/?d=a.csv", "/data/local-files/?d=a.csv"),
+    ],
+)
+def test_an_address_that_fails_is_named_without_password_and_signature(
+    client: Studio, address: str, shown: str
+) -> None:
+    with pytest.raises(RecordingError) as refused:
+        client.fetch(address, 12)
+    assert shown in str(refused.value)
+    assert "secret" not in str(refused.value)
+
+
 def test_a_missing_file_names_address_status_and_what_to_do(client: Studio) -> None:
     with pytest.raises(RecordingError, match=r"/data/upload/3/none\.csv .* answered 404; check that the file exists"):
         client.fetch("/data/upload/3/none.csv", 12)

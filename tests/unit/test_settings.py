@@ -50,7 +50,14 @@ def test_both_names_of_label_studios_address_mean_the_same(monkeypatch: pytest.M
         ("LOG_LEVEL", "loud", "LOG_LEVEL is 'LOUD'"),
         ("UNLABELED", "maybe", "UNLABELED is 'maybe'"),
         ("DEVICE", "gpu", "DEVICE is 'gpu'"),
+        (
+            "LABEL_STUDIO_HOST",
+            "http://anna:hidden@studio",
+            "LABEL_STUDIO_HOST is 'http://…@studio': expected",
+        ),
+        ("LOG_FORMAT", "xml", "LOG_FORMAT is 'xml'"),
         ("REDIS_URL", "localhost:6379", "REDIS_URL: expected an address that starts with redis://"),
+        ("REDIS_URL", "redis://:hidden#word@host", "write # / ? @ % in the password as %23"),
         ("TRAININGS_AT_ONCE", "0", "TRAININGS_AT_ONCE is '0'"),
         ("BASIC_AUTH_USER", "anna", "BASIC_AUTH_USER and BASIC_AUTH_PASS go together"),
     ],
@@ -62,6 +69,7 @@ def test_a_wrong_setting_is_named_with_its_value(
     with pytest.raises(SettingsError) as error:
         read_settings()
     assert said in str(error.value)
+    assert "hidden" not in str(error.value)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is here, so asking for one is no mistake")

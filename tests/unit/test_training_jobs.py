@@ -198,6 +198,49 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return now
 
 
+def test_all_processes_see_how_the_trainings_of_all_projects_ended_and_what_waits(
+    jobs: TrainingJobs, another: AnotherProcess
+) -> None:
+    def see() -> tuple[dict[int, dict[str, int]], dict[int, str | None]]:
+        known = another().of_all_projects()
+        tallies = {project: {result: count for result, (count, _) in of.tally.items()} for project, of in known.items()}
+        return tallies, {project: of.waits_as(time.time()) for project, of in known.items()}
+
+    def end(end: Callable[[Any], None]) -> None:
+        job = jobs.take()
+        assert job is not None
+        time.sleep(0.02)
+        end(job)
+
+    assert see() == ({}, {})
+    for project in (3, 4):
+        jobs.request(project, EVENT)
+        jobs.request(project, EVENT)
+    assert see() == ({3: {}, 4: {}}, {3: "queued", 4: "queued"})
+    end(lambda job: jobs.finish(job, learned="all"))
+    end(lambda job: jobs.fail(job, "no answer", passing=True))
+    assert see() == ({3: {"published": 1}, 4: {"put_off": 1}}, {3: None, 4: "put_off"})
+    jobs.look(3, "TASKS_CREATED")
+    jobs.request(4, EVENT)
+    assert see()[1] == {3: "look", 4: "queued"}
+    end(lambda job: jobs.fail(job, "no region"))
+    jobs.request(4, EVENT)
+    end(lambda job: jobs.nothing_new(job, "nothing new", trained=False))
+    assert see()[0] == {3: {"published": 1}, 4: {"put_off": 1, "failed": 1, "nothing_new": 1}}
+    jobs.request(4, EVENT)
+    job = jobs.take()
+    assert job is not None
+    assert see()[1][4] == "training"
+    jobs.give_back(job)  # a stop is no end
+    assert see()[1][4] == "queued"
+    jobs.drop(jobs.take())  # type: ignore[arg-type]
+    end(jobs.give_back)
+    assert see()[0][4] == {"put_off": 1, "failed": 1, "nothing_new": 1, "died": 1}
+    seconds = {result: seconds for result, (_, seconds) in another().of_all_projects()[4].tally.items()}
+    assert seconds.pop("died") == 0
+    assert all(0.02 <= took < 5 for took in seconds.values()), seconds
+
+
 def test_an_import_is_looked_at_three_times_and_is_no_training_until_something_new_is_found(
     jobs: TrainingJobs, clock: list[float]
 ) -> None:

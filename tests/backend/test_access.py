@@ -1,0 +1,178 @@
+"""Who may ask, and how much may be sent: every wrong header is 401, every body too large 413, and others are served."""
+
+from __future__ import annotations
+
+import base64
+import json
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.backend.label_studio import StandIn
+from tests.backend.server import Server
+from tests.recordings import CONFIG
+
+USER, PASSWORD = "jö", "gehéim:x"
+
+
+def basic(credentials: bytes) -> bytes:
+    return b"Basic " + base64.b64encode(credentials)
+
+
+RIGHT = f"{USER}:{PASSWORD}".encode()
+WRONG_HEADERS = {
+    "empty": b"",
+    "no credentials": b"Basic",
+    "empty user and password": basic(b":"),
+    "no colon": basic(USER.encode()),
+    "only the user": basic(USER.encode() + b":"),
+    "another password": basic(USER.encode() + b":falsch"),
+    "a part of the password": basic(RIGHT[:-1]),
+    "more than the password": basic(RIGHT + b"x"),
+    "in another case": basic(RIGHT.upper()),
+    "no base64": b"Basic !!",
+    "base64 that breaks off": basic(RIGHT)[:-1],
+    "base64 with something in it": basic(RIGHT)[:12] + b"*" + basic(RIGHT)[12:],
+    "not ASCII": b"Basic \xc3\xa9\xff",
+    "plain, in UTF-8": b"Basic " + RIGHT,
+    "bytes that are no text": basic(b"\xff\xfe:\x80"),
+    "a zero byte": basic(RIGHT + b"\0"),
+    "as a bearer": b"Bearer " + base64.b64encode(RIGHT),
+    "digest": b'Digest username="j", realm="backend", nonce="1", uri="/", response="2"',
+    "no scheme": base64.b64encode(RIGHT),
+    "long": b"Basic " + b"QUFB" * 2000,
+}
+
+
+@pytest.fixture(scope="module")
+def guarded(studio: StandIn, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    settings = {"BASIC_AUTH_USER": USER, "BASIC_AUTH_PASS": PASSWORD, "MAX_BODY_MB": "1.5", "WORKERS": "1"}
+    backend = Server(studio, tmp_path_factory.mktemp("access") / "models", **settings)
+    yield backend
+    backend.close()
+
+
+@pytest.mark.parametrize("header", WRONG_HEADERS.values(), ids=WRONG_HEADERS)
+@pytest.mark.parametrize(("method", "path"), [("GET", "/metrics"), ("POST", "/webhook")])
+def test_a_header_that_is_not_right_is_401_whatever_is_wrong_with_it(
+    guarded: Server, method: str, path: str, header: bytes
+) -> None:
+    answer = guarded.http.request(method, path, headers={"Authorization": header}, content=b"not looked at")
+    assert answer.status_code == 401
+    assert answer.headers["WWW-Authenticate"].startswith("Basic ")
+
+
+@pytest.mark.parametrize("path", ["/predict", "/setup", "/webhook", "/versions", "/projects/1/status", "/nothing"])
+def test_everything_but_health_asks_for_the_password(guarded: Server, path: str) -> None:
+    assert guarded.http.get(path).status_code == 401
+    assert guarded.http.post(path, json={}).status_code == 401
+    assert guarded.http.get("/health").status_code == 200
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+@pytest.mark.parametrize("scheme", [b"Basic", b"basic", b"BASIC"])
+def test_the_right_header_opens_in_either_encoding(guarded: Server, encoding: str, scheme: bytes) -> None:
+    credentials = basic(f"{USER}:{PASSWORD}".encode(encoding)).removeprefix(b"Basic")
+    assert guarded.http.get("/versions", headers={"Authorization": scheme + credentials}).status_code == 200
+
+
+def test_a_header_without_end_is_refused_before_it_is_read(guarded: Server) -> None:
+    assert guarded.http.get("/versions", headers={"Authorization": "Basic " + "A" * 100_000}).status_code in (400, 431)
+
+
+def test_an_event_that_is_refused_is_told(guarded: Server) -> None:
+    before = guarded.log_text().count("an event is lost")
+    assert guarded.event("ANNOTATION_CREATED", 1).status_code == 401
+    assert guarded.log_text().count("an event is lost") == before + 1
+
+
+@pytest.mark.parametrize("guard", [True, False])
+def test_a_server_that_is_open_to_all_says_so_once_at_its_start(
+    guarded: Server, studio: StandIn, tmp_path: Path, guard: bool
+) -> None:
+    server = guarded if guard else Server(studio, tmp_path / "models")
+    try:
+        assert server.log_text().count("OPEN TO ALL") == (0 if guard else 1)
+    finally:
+        if server is not guarded:
+            server.close()
+
+
+def request_head(path: str, *headers: str) -> bytes:
+    lines = [f"POST {path} HTTP/1.1", "Host: x", "Content-Type: application/json", *headers, "", ""]
+    return "\r\n".join(lines).encode()
+
+
+@pytest.mark.parametrize("path", ["/predict", "/setup", "/webhook"])
+def test_a_body_over_the_limit_is_refused_before_any_of_it_is_sent(guarded: Server, path: str) -> None:
+    head = request_head(path, f"Authorization: {basic(RIGHT).decode()}", "Content-Length: 200000000")
+    with socket.create_connection(("127.0.0.1", guarded.port), timeout=10) as connection:
+        connection.sendall(head)
+        answer = connection.recv(65536).decode()
+    assert answer.startswith("HTTP/1.1 413 ")
+    assert "expected a body of at most 1.5 MB; raise MAX_BODY_MB" in answer
+
+
+def test_a_body_of_unknown_length_is_read_up_to_the_limit_alone(guarded: Server) -> None:
+    def pieces() -> Iterator[bytes]:
+        yield b'{"action": "'
+        for _ in range(100):
+            yield b"x" * 100_000
+
+    answer = guarded.http.post("/webhook", content=pieces(), headers={"Authorization": basic(RIGHT)})
+    assert answer.status_code == 413
+
+
+def test_a_body_within_the_limit_is_taken(guarded: Server) -> None:
+    body = {"action": "x" * 1_400_000, "project": {"id": 1}}
+    assert guarded.http.post("/webhook", json=body, headers={"Authorization": basic(RIGHT)}).status_code == 200
+
+
+def test_memory_stays_bounded_while_too_much_is_sent_and_others_are_served(guarded: Server) -> None:
+    def memory() -> int:
+        (worker,) = guarded.workers()
+        return int(next(x.split()[1] for x in Path(f"/proc/{worker}/status").read_text().splitlines() if "VmRSS" in x))
+
+    before = memory()
+    head = request_head("/predict", f"Authorization: {basic(RIGHT).decode()}", "Content-Length: 200000000")
+    for _ in range(3):
+        with socket.create_connection(("127.0.0.1", guarded.port), timeout=10) as connection:
+            connection.sendall(head)
+            try:
+                for _ in range(200):
+                    connection.sendall(b" " * 1_000_000)
+            except ConnectionError:
+                pass  # it does not have to listen to all of it
+            assert guarded.http.get("/health").status_code == 200
+    assert memory() - before < 20_000  # kB
+
+
+NESTED = [900, 5_000, 100_000]
+
+
+@pytest.mark.parametrize("depth", NESTED)
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/webhook", {"action": "ANNOTATION_CREATED", "project": {"id": 1, "x": "@"}}),
+        ("/webhook", {"action": "@", "project": {"id": 1}}),
+        ("/setup", {"project": "1.1", "schema": CONFIG, "x": "@"}),
+        ("/predict", {"project": "1.1", "label_config": CONFIG, "tasks": [{"id": 1, "data": "@"}]}),
+        ("/predict", {"project": "1.1", "label_config": CONFIG, "tasks": [{"id": 1, "data": {"csv_url": "@"}}]}),
+        ("/predict", {"project": "1.1", "label_config": CONFIG, "tasks": [], "params": {"context": {"result": "@"}}}),
+    ],
+    ids=lambda value: "" if isinstance(value, str) else json.dumps(value)[-40:],
+)
+@pytest.mark.parametrize(("opened", "closed"), [("[", "]"), ('{"a":', "}")])
+def test_json_however_deep_is_answered_not_died_of(
+    guarded: Server, path: str, body: dict[str, Any], depth: int, opened: str, closed: str
+) -> None:
+    deep = json.dumps(body).replace('"@"', opened * depth + "1" + closed * depth)
+    headers = {"Authorization": basic(RIGHT), "Content-Type": "application/json"}
+    (worker,) = guarded.workers()
+    answer = guarded.http.post(path, content=deep, headers=headers)
+    assert answer.status_code in (200, 201, 400), answer.text
+    assert guarded.workers() == [worker]
