@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import base64
+import http.client
 import json
-import socket
 from collections.abc import Iterator
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -101,19 +102,24 @@ def test_a_server_that_is_open_to_all_says_so_once_at_its_start(
             server.close()
 
 
-def request_head(path: str, *headers: str) -> bytes:
-    lines = [f"POST {path} HTTP/1.1", "Host: x", "Content-Type: application/json", *headers, "", ""]
-    return "\r\n".join(lines).encode()
+def announce(server: Server, path: str, length: int) -> http.client.HTTPConnection:
+    """A request of which only the head is sent so far."""
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+    connection.putrequest("POST", path)
+    for name, value in (
+        ("Authorization", basic(RIGHT)), ("Content-Type", "application/json"), ("Content-Length", length)
+    ):  # fmt: skip
+        connection.putheader(name, value)
+    connection.endheaders()
+    return connection
 
 
 @pytest.mark.parametrize("path", ["/predict", "/setup", "/webhook"])
 def test_a_body_over_the_limit_is_refused_before_any_of_it_is_sent(guarded: Server, path: str) -> None:
-    head = request_head(path, f"Authorization: {basic(RIGHT).decode()}", "Content-Length: 200000000")
-    with socket.create_connection(("127.0.0.1", guarded.port), timeout=10) as connection:
-        connection.sendall(head)
-        answer = connection.recv(65536).decode()
-    assert answer.startswith("HTTP/1.1 413 ")
-    assert "expected a body of at most 1.5 MB; raise MAX_BODY_MB" in answer
+    with closing(announce(guarded, path, 200_000_000)) as connection:
+        answer = connection.getresponse()
+        assert answer.status == 413
+        assert b"expected a body of at most 1.5 MB; raise MAX_BODY_MB" in answer.read()
 
 
 def test_a_body_of_unknown_length_is_read_up_to_the_limit_alone(guarded: Server) -> None:
@@ -137,15 +143,11 @@ def test_memory_stays_bounded_while_too_much_is_sent_and_others_are_served(guard
         return int(next(x.split()[1] for x in Path(f"/proc/{worker}/status").read_text().splitlines() if "VmRSS" in x))
 
     before = memory()
-    head = request_head("/predict", f"Authorization: {basic(RIGHT).decode()}", "Content-Length: 200000000")
     for _ in range(3):
-        with socket.create_connection(("127.0.0.1", guarded.port), timeout=10) as connection:
-            connection.sendall(head)
-            try:
+        with closing(announce(guarded, "/predict", 200_000_000)) as connection:
+            with suppress(ConnectionError):  # it does not have to listen to all of it
                 for _ in range(200):
-                    connection.sendall(b" " * 1_000_000)
-            except ConnectionError:
-                pass  # it does not have to listen to all of it
+                    connection.send(b" " * 1_000_000)
             assert guarded.http.get("/health").status_code == 200
     assert memory() - before < 20_000  # kB
 

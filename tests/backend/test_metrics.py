@@ -161,6 +161,11 @@ def test_trainings_are_counted_by_result_and_outlive_their_trainer_and_a_restart
     assert not folder.exists()  # the counts of this run of the server are gone, those of trainings are not
     server.start()
     assert trainings(server) == counted
+    folder = files(server)
+    server.kill()
+    server.start()
+    assert not folder.exists()
+    assert trainings(server) == counted
 
 
 def _answers(server: Server) -> bool:
