@@ -111,17 +111,22 @@ def _lane(axes: Any, channel: Mapping[str, Any], times: Sequence[float], scale: 
     part = (values / 2 - low / 2) / (high / 2 - low / 2) if high > low else np.where(np.isnan(values), np.nan, 0.5)
     axes.plot(np.array(times) / scale, shift + height * (1 - part), color=INK, linewidth=0.8)
     _title(axes, top + _LANE_TITLE - 4, printable(channel["name"]))
-    told = f"{_number(low)} to {_number(high)}" if len(known) else "never measured"
+    told = f"{_number(low, high - low)} to {_number(high, high - low)}" if len(known) else "never measured"
     axes.text(1.0, top + _LANE_TITLE - 4, told, color=MUTED, fontsize=9.5, ha="right", transform=_across(axes))
 
 
-def _number(value: float) -> str:
-    """Four digits, written out where that is short."""
+def _number(value: float, extent: float) -> str:
+    """Four digits, or as many as tell the ends of the extent apart, written out where that is short."""
     if value and not 1e-3 <= abs(value) < 1e7:
-        return f"{value:.3g}"
-    digits = 3 - math.floor(math.log10(abs(value))) if value else 0
+        return f"{value:.4g}"
+    digits = max(_places(value, 4), _places(extent, 2))
     text = f"{round(value, digits):,.{max(digits, 0)}f}".replace(",", "\N{NO-BREAK SPACE}")
     return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def _places(value: float, digits: int) -> int:
+    """Places after the point that give so many digits of a value; a thousandth of a billionth is as good as nothing."""
+    return digits - 1 - math.floor(math.log10(abs(value))) if 1e-12 < abs(value) < math.inf else -digits
 
 
 def _title(axes: Any, bottom: float, text: str) -> None:

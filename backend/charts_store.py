@@ -24,6 +24,7 @@ from segmenter.model import DRAWN_FILE
 logger = logging.getLogger(__name__)
 
 _CONTENTS = "charts.json"
+_UNFINISHED_FOR = 600.0  # seconds after which nobody is drawing any more
 _TOLD = ("task", "rows", "differing", "regions", "found", "channels_not_drawn", "segments_not_drawn")
 
 
@@ -79,6 +80,7 @@ def draw_charts(store: ModelStore, project: int, version: str, stopping: Callabl
     folder = store.charts_folder(project, version)
     unfinished = folder.with_name(f".{version}-{secrets.token_hex(3)}")
     try:
+        _tidy(store, project)
         unfinished.mkdir(parents=True)
         contents = []
         for told, draw in _plan(store, project, version):
@@ -103,6 +105,15 @@ def draw_charts(store: ModelStore, project: int, version: str, stopping: Callabl
         )  # fmt: skip
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def _tidy(store: ModelStore, project: int) -> None:
+    """Remove what a trainer left that was killed, and the pictures of versions that are no more."""
+    versions = store.versions(project)
+    for path in store.charts_folder(project, "").glob("*"):
+        left = path.name.startswith(".") and time.time() - path.stat().st_mtime > _UNFINISHED_FOR
+        if left or not (path.name.startswith(".") or path.name in versions):
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def _plan(store: ModelStore, project: int, version: str) -> Iterator[tuple[dict[str, Any], Callable[[], str]]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 LABEL_COLOURS = 8
@@ -87,8 +88,14 @@ def _shorten(element: ET.Element) -> None:
     for key in ("d", "x", "y", "points", "transform", "width", "height"):
         if (text := element.get(key)) is not None:
             digits = 1 if len(text) > 500 else 2
-            short = _NUMBER.sub(lambda number, digits=digits: f"{round(float(number[0]), digits):g}", text)  # type: ignore[misc]
-            element.set(key, " ".join(short.split()))
+            short = " ".join(_NUMBER.sub(partial(_round, digits), text).split())
+            # The letter of a line need not be repeated where there are only lines.
+            straight = key == "d" and set(re.findall("[A-Za-z]", short)) <= {"M", "L", "z"}
+            element.set(key, short.replace(" L ", " ") if straight else short)
+
+
+def _round(digits: int, number: re.Match[str]) -> str:
+    return f"{round(float(number[0]), digits):g}"
 
 
 def _rename(element: ET.Element, name: str) -> None:

@@ -22,10 +22,11 @@ from segmenter.validation import Decoded
 
 MOST_RECORDINGS = 4
 MOST_CHANNELS = 12
-MOST_POINTS = 800  # of a channel: the lowest and the highest value of each of half as many stretches
+MOST_POINTS = 600  # of a channel: the lowest and the highest value of each of half as many stretches
 MOST_SEGMENTS = 400  # of a recording, annotated and suggested each; the longest
 MOST_STATES = 20  # of the matrix; the rarest beyond them are one
 MOST_LOSSES = 60  # of a fit: means of as many stretches of its steps
+_DIGITS = 100  # before and after the point, which is where LARGEST ends
 
 
 @dataclass(frozen=True)
@@ -129,8 +130,7 @@ def _draw(recording: Recording, learned: LearnedStates, stretches: Sequence[Deco
         "time_column": recording.axis.column,
         "times": times.tolist(),
         "channels": [
-            {"name": name, "values": [_rounded(value) for value in column]}
-            for name, column in zip(recording.channels, values.T.tolist(), strict=False)
+            {"name": name, "values": _told(column)} for name, column in zip(recording.channels, values.T, strict=False)
         ],
         "channels_not_drawn": max(len(recording.channels) - MOST_CHANNELS, 0),
         "annotated": _segments(annotated_spans, recording.times, instants),
@@ -173,9 +173,15 @@ def _segments(spans: Sequence[Span], times: np.ndarray, instants: set[int]) -> l
     return segments
 
 
-def _rounded(value: float) -> float | None:
-    """Five digits, which are more than a picture shows; None for a gap."""
-    return None if np.isnan(value) else float(f"{value:.5g}")
+def _told(column: np.ndarray) -> list[float | None]:
+    """A channel's values to a two-thousandth of their range, which is finer than a picture; None for a gap."""
+    known = column[~np.isnan(column)]
+    if not len(known):
+        return [None] * len(column)
+    extent = known.max() / 2 - known.min() / 2 or np.abs(known).max()
+    digits = np.clip(3 - np.floor(np.log10(extent)), -_DIGITS, _DIGITS) if extent else 0
+    rounded = np.round(column, int(digits)).tolist()
+    return [None if gap else value for value, gap in zip(rounded, np.isnan(column).tolist(), strict=True)]
 
 
 def drawn(

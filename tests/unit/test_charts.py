@@ -87,6 +87,22 @@ def test_a_recording_of_any_kind_is_drawn(changes: dict[str, Any]) -> None:
     parse(draw_recording(recording(**changes), STATES, "r"))
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "told"),
+    [
+        (0.0, 1.0, "0 to 1"),
+        (101_324.6, 101_325.4, "101 324.6 to 101 325.4"),
+        (-17.7914, 29.1253, "-17.79 to 29.13"),
+        (93_000.0, 413_000.0, "93 000 to 413 000"),
+        (1e-7, 2.5e9, "1e-07 to 2.5e+09"),
+        (2.0, 2.0, "2 to 2"),
+    ],
+)
+def test_the_range_of_a_channel_is_told_in_as_many_digits_as_it_takes(low: float, high: float, told: str) -> None:
+    root = parse(draw_recording(recording(channels=[{"name": "one", "values": [low, high] * 2}]), STATES, "r"))
+    assert told in [text.replace("\N{NO-BREAK SPACE}", " ") for text in texts(root)]
+
+
 def test_an_instant_and_a_region_of_one_label_are_told_apart_under_the_pointer() -> None:
     states = [*STATES, {"labels": ["Walk"], "instant": True}]
     svg = draw_recording(recording(annotated=[[0.0, 1.0, 1], [2.0, 2.0, 2]]), states, "r")

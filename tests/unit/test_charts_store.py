@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -116,6 +118,18 @@ def test_pictures_go_with_their_version(store: ModelStore) -> None:
     assert kept == versions[1:]
     store.delete(1, versions[1])
     assert [path.name for path in (store.project_folder(1) / "charts").iterdir()] == versions[2:]
+
+
+def test_what_a_killed_trainer_left_and_pictures_without_a_version_are_removed(store: ModelStore) -> None:
+    version = publish(store)
+    ages = {".v1-20240101T000000-abc": 5_000.0, ".v1-20240101T000000-def": 5.0, "v0-20200101T000000": 5.0}
+    for name, age in ages.items():
+        folder = store.charts_folder(1, name)
+        folder.mkdir(parents=True)
+        os.utime(folder, (time.time() - age,) * 2)
+    draw_charts(store, 1, version, never)
+    left = sorted(path.name for path in (store.project_folder(1) / "charts").iterdir())
+    assert left == [".v1-20240101T000000-def", version]
 
 
 def test_the_contents_name_only_files_that_are_there(store: ModelStore) -> None:
