@@ -57,7 +57,7 @@ def text(tree: Any) -> str:
 
 
 def wait_for_charts(server: Server, project: int) -> Any:
-    server.wait(lambda: "Being drawn" not in server.http.get(f"/projects/{project}").text, "charts")
+    server.wait(lambda: "Not drawn yet" not in server.http.get(f"/projects/{project}").text, "charts")
     return page(server, f"/projects/{project}")
 
 
@@ -183,7 +183,7 @@ def test_a_version_of_an_older_release_still_has_a_page(
     if kept == "damaged report":
         (copied / "report.json").write_text("{")
     shown = text(page(server, f"/projects/{project}"))
-    assert ("Being drawn" in shown) == (kept != "damaged report")
+    assert ("Not drawn yet" in shown) == (kept != "damaged report")
     assert ("damaged and is set aside" in shown) == (kept == "damaged report")
     assert ("None could be held out" in shown) == (kept == "rows alone")
     assert f"/projects/{project}" in text_of_links(page(server, "/projects"))

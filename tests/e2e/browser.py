@@ -233,13 +233,14 @@ def missing() -> str | None:
 
 
 @contextmanager
-def open_driver(folder: Path) -> Iterator[webdriver.Chrome]:
-    """A headless Chromium with a new profile in `folder`, which tells of every request that it sends."""
+def open_driver(folder: Path, logged: bool = False) -> Iterator[webdriver.Chrome]:
+    """A headless Chromium with a new profile in `folder`; logged: it can tell of every request that it sends."""
     options = webdriver.ChromeOptions()
     options.binary_location = _CHROMIUM
     for switch in (*_SWITCHES, f"--user-data-dir={folder}"):
         options.add_argument(switch)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    if logged:
+        options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     driver = webdriver.Chrome(options=options, service=Service(_DRIVER))
     try:
         yield driver

@@ -33,7 +33,7 @@ return [getComputedStyle(text).fill, getComputedStyle(page).backgroundColor];
 
 @pytest.fixture
 def browser(tmp_path: Path) -> Iterator[webdriver.Chrome]:
-    with open_driver(tmp_path / "chromium") as driver:
+    with open_driver(tmp_path / "chromium", logged=True) as driver:
         yield driver
 
 
