@@ -111,7 +111,8 @@ def _lane(axes: Any, channel: Mapping[str, Any], times: Sequence[float], scale: 
     part = (values / 2 - low / 2) / (high / 2 - low / 2) if high > low else np.where(np.isnan(values), np.nan, 0.5)
     axes.plot(np.array(times) / scale, shift + height * (1 - part), color=INK, linewidth=0.8)
     _title(axes, top + _LANE_TITLE - 4, printable(channel["name"]))
-    told = f"{_number(low, high - low)} to {_number(high, high - low)}" if len(known) else "never measured"
+    ends = dict.fromkeys(_number(end, high - low) for end in (low, high))
+    told = " to ".join(ends) if len(known) else "never measured"
     axes.text(1.0, top + _LANE_TITLE - 4, told, color=MUTED, fontsize=9.5, ha="right", transform=_across(axes))
 
 

@@ -189,7 +189,8 @@ def _score(value: Any, name: str = "") -> str:
     """A score of 0..1; edits saved are a part of the work, and told as one."""
     if not isinstance(value, int | float):
         return "–"
-    return f"{value:.0%}".replace("%", "\N{NO-BREAK SPACE}%") if name == "edits_saved" else f"{value:.2f}"
+    text = f"{100 * value:.0f}\N{NO-BREAK SPACE}%" if name == "edits_saved" else f"{value:.2f}"
+    return text.replace("-", "\N{MINUS SIGN}")
 
 
 @pages.app_template_filter("grouped")
