@@ -3,6 +3,7 @@
 <MODEL_DIR>/projects/<id>/current           the name of the version that serves, and "pinned" where newer ones must not
 <MODEL_DIR>/projects/<id>/<version>/        model.safetensors, model.json, report.json, label_config.xml, checksums
 <MODEL_DIR>/projects/<id>/<version>.damaged a version that could not be loaded, moved aside
+<MODEL_DIR>/projects/<id>/charts/<version>/ its pictures, see charts_store
 """
 
 from __future__ import annotations
@@ -62,6 +63,10 @@ class ModelStore:
     def project_folder(self, project: int) -> Path:
         """The folder of one project. A project id is a number: nothing else can name a folder."""
         return self._folder / str(int(project))
+
+    def charts_folder(self, project: int, version: str) -> Path:
+        """Where the pictures of a version lie, once they are drawn."""
+        return self.project_folder(project) / "charts" / version
 
     def current_version(self, project: int) -> str | None:
         """The version that serves, None for an untrained project. One small read: cheap enough for every request."""
@@ -147,6 +152,7 @@ class ModelStore:
         if version == self.current_version(project):
             raise VersionError(f"version {version} of project {project} serves: let another serve before deleting it")
         shutil.rmtree(folder)
+        shutil.rmtree(self.charts_folder(project, version), ignore_errors=True)
 
     def publish(self, project: int, model: Model, label_config: str) -> str:
         """Store a model as a new version and, unless another is pinned, let it serve.
@@ -245,9 +251,9 @@ class ModelStore:
         folder = self.project_folder(project)
         serving = self.current_version(project)
         for version in self.versions(project)[: -self._keep]:
-            if version == serving:
-                continue
-            shutil.rmtree(folder / version, ignore_errors=True)
+            if version != serving:
+                shutil.rmtree(folder / version, ignore_errors=True)
+                shutil.rmtree(self.charts_folder(project, version), ignore_errors=True)
         for leftover in folder.glob(".v*"):  # of a trainer that was killed while it wrote, or is writing elsewhere
             if _age(leftover) > _UNFINISHED_FOR:
                 shutil.rmtree(leftover, ignore_errors=True)
@@ -285,9 +291,7 @@ def _age(path: Path) -> float:
 
 
 def _number(version: str) -> int:
-    match = _VERSION.match(version)
-    assert match is not None
-    return int(match[1])
+    return int(version[1:].partition("-")[0])
 
 
 def _flush(path: Path) -> None:

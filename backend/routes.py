@@ -11,6 +11,7 @@ from flask import Flask, Response, abort, jsonify, request
 from werkzeug.exceptions import HTTPException
 
 from backend.access import add_access_checks
+from backend.pages import pages
 from backend.sdk import ModelBase
 from backend.service import service
 from backend.settings import Settings
@@ -34,6 +35,7 @@ def add_routes(app: Flask, model_class: type[ModelBase], settings: Settings) -> 
     app.view_functions["_is_training"] = lambda: _no_longer("/is_training", "ask /projects/<id>/status")
     app.add_url_rule("/versions", "versions_of_all", lambda: jsonify({"versions": []}), methods=["GET"])
     app.add_url_rule("/projects/<project>/status", "status", _status)
+    app.register_blueprint(pages)
 
 
 def _webhook(model_class: type[ModelBase]) -> tuple[Response, int]:

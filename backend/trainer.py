@@ -18,6 +18,7 @@ from types import FrameType
 
 import torch
 
+from backend.charts_store import draw_charts, undrawn
 from backend.label_studio import LabelStudioError, Studio
 from backend.logs import configure_logging, log_what_nobody_catches
 from backend.model_store import ModelStore
@@ -94,7 +95,7 @@ def run_trainer(settings: Settings) -> None:
     trainer = _Trainer(settings, stopping)
     while not stopping.is_set():
         try:
-            if not trainer.train_one():
+            if not trainer.train_one() and not trainer.draw_one():
                 stopping.wait(_POLL)
         except QueueError as error:  # a full or read-only MODEL_DIR, or no Redis: it may pass
             logger.error("%(reason)s", {"reason": error})
@@ -108,6 +109,7 @@ class _Trainer:
         self._jobs = training_jobs(settings)
         self._store = ModelStore(settings.model_dir, settings.keep_versions)
         self._studio = Studio(settings)
+        self._undrawn = undrawn(self._store)
 
     def train_one(self) -> bool:
         """Take one due training to its end; False when none is due. Raises QueueError."""
@@ -124,6 +126,13 @@ class _Trainer:
             self._jobs.drop(job)
             raise
         return True
+
+    def draw_one(self) -> bool:
+        """Draw the charts of one version that a stopped trainer left without; False when none is left."""
+        for project, version in self._undrawn:
+            draw_charts(self._store, project, version, self._stopping.is_set)
+            return True
+        return False
 
     def _train_to_an_end(self, job: Job) -> None:
         began = time.monotonic()
@@ -196,6 +205,7 @@ class _Trainer:
                 "seconds": round(time.monotonic() - began, 1),
             },
         )
+        draw_charts(self._store, job.project, version, self._stopping.is_set)
 
     def _noting(self, job: Job) -> Callable[[Progress], None]:
         noted = 0.0

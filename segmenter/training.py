@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 import torch
 
 from segmenter.decoding import Decoding
+from segmenter.drawn import Curve, drawn, mean_losses
 from segmenter.errors import NothingToLearn, SegmenterError
 from segmenter.features import VIEWS, View, compute_features, learn_scaling, prepare
 from segmenter.labeling import Labeling
@@ -22,6 +23,7 @@ from segmenter.optimization import RECIPE, Recipe, lay_out, train_network
 from segmenter.prediction import CHUNK_STEPS, CONTEXT_STEPS, row_logits
 from segmenter.recording import Recording
 from segmenter.regions import Targets
+from segmenter.report import training_report
 from segmenter.targets import IGNORED, LearnedStates, learn_states
 from segmenter.validation import Choice, Fold, Judged, choose, enough_to_judge, make_folds
 
@@ -107,7 +109,7 @@ class _Fit:
     ) -> None:
         self.examples, self.labeling, self.settings, self.learned = examples, labeling, settings, learned
         self.progress, self.recipe = progress, recipe
-        self.history: list[dict[str, Any]] = []
+        self.curves: list[Curve] = []
         values = [example.recording.values for example in examples]
         usual = usual_segment(learned.codes)
         self.scaling = learn_scaling(values, rolling_widths(usual, recipe))
@@ -165,6 +167,7 @@ class _Fit:
             decoding=Decoding(choice.switch_cost, self.learned.instant_radius),
             temperature=choice.temperature,
             report=self._report(choice, steps[-1], dropout, VIEWS[view]),
+            drawn=self._drawn(choice, variant, view),
         )
 
     def _judge(self, index: int, fold: Fold) -> tuple[list[Judged], list[SegmentNetwork]]:
@@ -185,7 +188,13 @@ class _Fit:
         for dropout in self.dropouts:
             self._train(codes, self.checkpoints, dropout, 1000 + index, phase, look)
         judged = [
-            Judged(np.stack(logits[number]), self.learned.codes[number][fold.judge[number]]) for number in held_out
+            Judged(
+                np.stack(logits[number]),
+                self.learned.codes[number][fold.judge[number]],
+                number,
+                int(fold.judge[number].argmax()),
+            )
+            for number in held_out
         ]
         return judged, snapshots
 
@@ -199,17 +208,15 @@ class _Fit:
         look: Callable[[SegmentNetwork], None] | None,
     ) -> SegmentNetwork:
         losses: list[float] = []
+        self.curves.append(Curve(phase, dropout, losses))
 
         def visit(step: int, loss: float, network: SegmentNetwork | None) -> None:
             self.steps_done += 1
             losses.append(loss)
             percent = min(100.0 * self.steps_done / self.steps_planned, 100.0)
             self.progress(Progress(phase, step, checkpoints[-1], percent, loss))
-            if network is not None:
-                self.history.append({"phase": phase, "step": step, "loss": float(np.mean(losses))})
-                losses.clear()
-                if look is not None:
-                    look(network)
+            if network is not None and look is not None:
+                look(network)
 
         seed = self.settings.seed * 10_000 + member
         try:
@@ -232,33 +239,25 @@ class _Fit:
         return network
 
     def _report(self, choice: Choice, steps: int, dropout: float, view: View) -> dict[str, Any]:
-        """What was chosen and how good it was on held-out rows, as plain data."""
-        scores = None
-        if choice.scores is not None:
-            scores = asdict(choice.scores) | {"edits_saved": choice.scores.edits_saved}
-        return {
-            "recordings": [{"task": example.task, "rows": len(example.recording)} for example in self.examples],
-            "rows": {
-                "/".join(state.labels) or "background": sum(int((rows == code).sum()) for rows in self.learned.codes)
-                for code, state in enumerate(self.learned.states)
-            },
-            "folds": len(self.folds),
-            "chosen": {
-                "steps": steps,
-                "channel_dropout": dropout,
-                "view": view,
-                "stride": self.shape.stride,
-                "switch_cost": choice.switch_cost,
-                "temperature": choice.temperature,
-                "widths": list(self.scaling.widths),
-                "instant_radius": self.learned.instant_radius,
-            },
-            "held_out": scores,
-            "calibration_error": None if choice.calibration_error is None else list(choice.calibration_error),
-            "reliability": [list(bin) for bin in choice.reliability],
-            "history": self.history,
-            "seed": self.settings.seed,
+        recordings = [{"task": example.task, "rows": len(example.recording)} for example in self.examples]
+        chosen = {
+            "steps": steps,
+            "channel_dropout": dropout,
+            "view": view,
+            "stride": self.shape.stride,
+            "widths": list(self.scaling.widths),
         }
+        history = mean_losses(self.curves, self.checkpoints)
+        seed, folds = self.settings.seed, len(self.folds)
+        return training_report(recordings, self.learned, choice, chosen, history, folds, seed)
+
+    def _drawn(self, choice: Choice, variant: int, view: int) -> dict[str, Any]:
+        """What charts are drawn from; variant: of the channel dropouts, view: of VIEWS, as chosen."""
+        first = variant * len(self.checkpoints)
+        trials = [(steps, (first + place) * len(VIEWS) + view) for place, steps in enumerate(self.checkpoints)]
+        held_out = [(steps, choice.surprises[trial]) for steps, trial in trials if trial in choice.surprises]
+        recordings = [(example.task, example.recording) for example in self.examples]
+        return drawn(self.curves, self.dropouts[variant], held_out, self.learned, choice.decoded, recordings)
 
 
 def usual_segment(codes: Sequence[np.ndarray]) -> int:

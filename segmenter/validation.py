@@ -8,8 +8,8 @@ split would hide any drift.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -42,20 +42,36 @@ class Judged:
     """A stretch of consecutive held-out rows.
 
     logits: float32 (trials, rows, states), a trial being a checkpoint and a view. codes: int64 (rows,),
-    the annotated states.
+    the annotated states. recording: its number. first: the row of the recording that the stretch begins with.
     """
 
     logits: np.ndarray
     codes: np.ndarray
+    recording: int = 0
+    first: int = 0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
+class Decoded:
+    """A stretch of held-out rows as they were annotated and as they are suggested, int64 (rows,) each.
+
+    annotated is negative where nothing is known. recording, first: as in Judged.
+    """
+
+    recording: int
+    first: int
+    annotated: np.ndarray
+    suggested: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
 class Choice:
     """What the held-out rows favour, and how good it was there (None where nothing could be judged).
 
     trial: index of the checkpoint and view that are the least surprised. calibration_error: expected difference between
     how sure and how right (Guo et al., ICML 2017), before and after the temperature. reliability: (mean probability,
-    part right, rows) of each tenth that occurs.
+    part right, rows) of each tenth that occurs. decoded: the held-out rows under this choice. surprises: of each trial
+    that was considered, its mean negative log probability of the annotated states.
     """
 
     trial: int
@@ -64,6 +80,8 @@ class Choice:
     scores: Scores | None = None
     calibration_error: tuple[float, float] | None = None
     reliability: tuple[tuple[float, float, int], ...] = ()
+    decoded: tuple[Decoded, ...] = ()
+    surprises: Mapping[int, float] = field(default_factory=dict)
 
 
 def make_folds(levels: np.ndarray, codes: Sequence[np.ndarray], margin: int) -> tuple[Fold, ...]:
@@ -112,11 +130,12 @@ def choose(judged: Sequence[Judged], usual: int, shortest: float, blocks: bool =
     if blocks:
         trials, temperatures, costs = [usual], [value for value in TEMPERATURES if value >= 1], [guess]
     # Each trial at its own best temperature: else the one that is the least sure of itself would win too often.
-    _, trial, temperature = min(
-        (_surprise(known, index, value), index, value) for index in trials for value in temperatures
-    )
+    surprises = {index: min((_surprise(known, index, value), value) for value in temperatures) for index in trials}
+    trial = min(surprises, key=lambda index: (surprises[index][0], index))
+    temperature = surprises[trial][1]
     probabilities = [_softmax(stretch.logits[trial] / temperature) for stretch in known]
-    scores = [evaluate(_decode(known, probabilities, cost)) for cost in costs]
+    decoded = [_decode(known, probabilities, cost) for cost in costs]
+    scores = [evaluate(_pairs(stretches)) for stretches in decoded]
     best = _steadiest([_merit(one) for one in scores], costs, guess)
     plain = [_softmax(stretch.logits[trial]) for stretch in known]
     reliability = measure_reliability(probabilities, [stretch.codes for stretch in known])
@@ -130,6 +149,8 @@ def choose(judged: Sequence[Judged], usual: int, shortest: float, blocks: bool =
             calibration_error(reliability),
         ),
         reliability,
+        decoded[best],
+        {index: surprise for index, (surprise, _) in surprises.items()},
     )
 
 
@@ -184,13 +205,17 @@ def _is_useful(fold: Fold, codes: Sequence[np.ndarray]) -> bool:
     return max(learned, default=-1) >= 0 and len((learned & judged) - {-1}) > 0 and bool(learned - {-1, 0})
 
 
-def _decode(judged: Sequence[Judged], probabilities: Sequence[np.ndarray], cost: float) -> list[Pair]:
+def _decode(judged: Sequence[Judged], probabilities: Sequence[np.ndarray], cost: float) -> tuple[Decoded, ...]:
+    return tuple(
+        Decoded(stretch.recording, stretch.first, stretch.codes, best_path(rows, cost))
+        for stretch, rows in zip(judged, probabilities, strict=True)
+    )
+
+
+def _pairs(decoded: Sequence[Decoded]) -> list[Pair]:
     """(annotated, suggested) row codes; rows that nothing is known of are left out of both."""
-    pairs = []
-    for stretch, rows in zip(judged, probabilities, strict=True):
-        known = stretch.codes >= 0
-        pairs.append((stretch.codes[known], best_path(rows, cost)[known]))
-    return pairs
+    known = [stretch.annotated >= 0 for stretch in decoded]
+    return [(stretch.annotated[rows], stretch.suggested[rows]) for stretch, rows in zip(decoded, known, strict=True)]
 
 
 def _merit(scores: Scores) -> float:

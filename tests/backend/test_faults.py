@@ -217,7 +217,9 @@ def test_a_label_studio_that_is_away_is_waited_for(patient: Server, tmp_path: Pa
 def test_what_is_asked_of_one_project_changes_nothing_of_another(patient: Server, troubled: StandIn) -> None:
     one, other = annotated_project(troubled, 21, annotated=2), annotated_project(troubled, 210, annotated=2)
     patient.train(one)
-    before = sorted((patient.model_dir / "projects" / str(one)).rglob("*"))
+    folder = patient.model_dir / "projects" / str(one)
+    patient.wait(lambda: any(folder.glob("charts/v*/charts.json")), "the charts, which come last")
+    before = sorted(folder.rglob("*"))
     patient.train(other)
     patient.event("ANNOTATIONS_DELETED", other, annotations=[{"id": 1}], task={"project": one})
     patient.wait(lambda: "has learned all there is" in patient.status(other)["reason"], "the deletion to be looked at")

@@ -237,14 +237,23 @@ def missing() -> str | None:
 
 
 @contextmanager
-def open_browser(studio: str, folder: Path) -> Iterator[Browser]:
-    """A headless Chromium with a new profile in `folder`, logged in at the Label Studio at `studio`."""
+def open_driver(folder: Path, logged: bool = False) -> Iterator[webdriver.Chrome]:
+    """A headless Chromium with a new profile in `folder`; logged: it can tell of every request that it sends."""
     options = webdriver.ChromeOptions()
     options.binary_location = _CHROMIUM
     for switch in (*_SWITCHES, f"--user-data-dir={folder}"):
         options.add_argument(switch)
+    if logged:
+        options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     driver = webdriver.Chrome(options=options, service=Service(_DRIVER))
     try:
-        yield Browser(driver, studio)
+        yield driver
     finally:
         driver.quit()
+
+
+@contextmanager
+def open_browser(studio: str, folder: Path) -> Iterator[Browser]:
+    """A browser that is logged in at the Label Studio at `studio`."""
+    with open_driver(folder) as driver:
+        yield Browser(driver, studio)
