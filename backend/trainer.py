@@ -22,6 +22,7 @@ from backend.label_studio import LabelStudioError, Studio
 from backend.logs import configure_logging
 from backend.model_store import ModelStore
 from backend.places import training_jobs
+from backend.renewal import Renewals
 from backend.settings import Settings, current_settings
 from backend.training_jobs import ClaimLost, QueueError
 from backend.training_rules import Job
@@ -94,7 +95,7 @@ def run_trainer(settings: Settings) -> None:
     trainer = _Trainer(settings, stopping)
     while not stopping.is_set():
         try:
-            if not trainer.train_one():
+            if not trainer.train_one() and not trainer.renewals.work():
                 stopping.wait(_POLL)
         except QueueError as error:  # a full or read-only MODEL_DIR, or no Redis: it may pass
             logger.error("%s", error)
@@ -108,6 +109,7 @@ class _Trainer:
         self._jobs = training_jobs(settings)
         self._store = ModelStore(settings.model_dir, settings.keep_versions)
         self._studio = Studio(settings)
+        self.renewals = Renewals(settings, self._jobs)
 
     def train_one(self) -> bool:
         """Take one due training to its end; False when none is due. Raises QueueError."""
@@ -179,6 +181,7 @@ class _Trainer:
         self._jobs.finish(job, learned.left_out, lesson.fingerprint)
         logger.info("project %d: version %s published, learned from %d tasks, %d left out, in %.1f s",
                     job.project, version, learned.tasks, len(learned.left_out), time.monotonic() - began)  # fmt: skip
+        self.renewals.add(job.project)
 
     def _noting(self, job: Job) -> Callable[[Progress], None]:
         noted = 0.0

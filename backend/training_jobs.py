@@ -147,6 +147,11 @@ class TrainingJobs:
         """What is known of a project's trainings, as the status page tells it; raises QueueError."""
         return self._place.read(project).shown()
 
+    def is_due(self, project: int) -> bool:
+        """Whether a training is asked for that has not ended; raises QueueError."""
+        trainings = self._place.read(project)
+        return trainings.requested > trainings.answered
+
     def _begin(self, project: int, claim: Claim) -> Job | None:
         now = time.time()
         return self._place.change(project, lambda trainings: trainings.begun(project, now), claim)
