@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import closing
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -74,11 +75,11 @@ def predict(
 
 def _predict_project(project: int, annotated: bool, ids: list[int] | None) -> None:
     torch.set_num_threads(current_settings().inference_threads)
-    renewer = Renewer(current_settings())
-    chosen = renewer.all_tasks(project, annotated) if ids is None else ids
-    with click.progressbar(length=len(chosen), label=f"project {project}", file=sys.stderr) as bar:
-        for progress in renewer.renew(project, chosen):
-            bar.update(progress.done - bar.pos)
+    with closing(Renewer(current_settings())) as renewer:
+        chosen = renewer.all_tasks(project, annotated) if ids is None else ids
+        with click.progressbar(length=len(chosen), label=f"project {project}", file=sys.stderr) as bar:
+            for progress in renewer.renew(project, chosen):
+                bar.update(progress.done - bar.pos)
     click.echo(in_words(progress), err=True)
 
 

@@ -58,6 +58,15 @@ class Renewer:
         self._studio = SuggestionStudio(settings)
         self._seen = last_seen(settings)
 
+    @property
+    def wanted(self) -> bool:
+        """Whether anything is to be renewed after a training."""
+        return self._settings.renew_suggestions > 0
+
+    def close(self) -> None:
+        """Close the connections to Label Studio."""
+        self._studio.close()
+
     def next_tasks(self, project: int) -> list[int]:
         """The tasks whose suggestions are renewed after a training."""
         return self._studio.task_ids(project, order=self._settings.renew_first, limit=self._settings.renew_suggestions)
@@ -168,9 +177,8 @@ class _Waiting:
 class Renewals:
     """The renewals that a trainer still has to do, one after the other, in between trainings."""
 
-    def __init__(self, settings: Settings, jobs: TrainingJobs) -> None:
-        self._wanted = settings.renew_suggestions > 0
-        self._renewer = Renewer(settings)
+    def __init__(self, renewer: Renewer, jobs: TrainingJobs) -> None:
+        self._renewer = renewer
         self._jobs = jobs
         self._waiting: dict[int, _Waiting] = {}
         self._steps: tuple[int, Iterator[Progress]] | None = None  # of the project that is at work
@@ -179,7 +187,7 @@ class Renewals:
         """A version of the project has been published."""
         if self._steps and self._steps[0] == project:
             self._steps = None
-        if self._wanted:
+        if self._renewer.wanted:
             self._waiting[project] = _Waiting()
 
     def work(self) -> bool:

@@ -22,7 +22,7 @@ from backend.label_studio import LabelStudioError, Studio
 from backend.logs import configure_logging
 from backend.model_store import ModelStore
 from backend.places import training_jobs
-from backend.renewal import Renewals
+from backend.renewal import Renewals, Renewer
 from backend.settings import Settings, current_settings
 from backend.training_jobs import ClaimLost, QueueError
 from backend.training_rules import Job
@@ -109,7 +109,7 @@ class _Trainer:
         self._jobs = training_jobs(settings)
         self._store = ModelStore(settings.model_dir, settings.keep_versions)
         self._studio = Studio(settings)
-        self.renewals = Renewals(settings, self._jobs)
+        self.renewals = Renewals(Renewer(settings), self._jobs)
 
     def train_one(self) -> bool:
         """Take one due training to its end; False when none is due. Raises QueueError."""

@@ -51,7 +51,7 @@ class StandIn:
         handler = type("Handler", (_Handler,), {"studio": self})
         self._server = _Http(("127.0.0.1", port), handler)
         self.address = f"http://127.0.0.1:{self._server.server_address[1]}"
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
 
     def close(self) -> None:
         """Stop answering."""
@@ -192,6 +192,9 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(201, {"created": len(predictions)})
 
     def _list_tasks(self, query: Mapping[str, str]) -> None:
+        if int(query["project"]) not in self.studio.projects:
+            self._answer(404, {"detail": "Not found."})
+            return
         chosen = _chosen(list(self.studio.projects[int(query["project"])].tasks.values()), json.loads(query["query"]))
         size, page = int(query["page_size"]), int(query.get("page", 1))
         tasks = [_only(task, query["include"]) for task in chosen[size * (page - 1) : size * page]]

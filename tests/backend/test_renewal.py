@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,14 @@ from backend.model_store import ModelStore
 from backend.renewal import Renewals, Renewer
 from backend.settings import Settings
 from backend.training_jobs import TrainingJobs
+from segmenter.labeling import read_label_config
 from segmenter.model import Model
+from segmenter.pipeline import Task, learn
+from segmenter.training import TrainingSettings
 from tests.backend.conftest import annotated_project
 from tests.backend.label_studio import StandIn
 from tests.backend.server import Server
-from tests.recordings import CONFIG, activity, overlap
+from tests.recordings import CONFIG, activity, overlap, regions
 
 PROJECT = 7
 OLD, OLDER = "v2-20200101T000000", "v1-20190101T000000"
@@ -28,11 +32,15 @@ HOUR = 3600.0
 
 
 @pytest.fixture(scope="module")
-def model(server: Server, trained: int) -> Model:
-    """A model to publish, learned by the real backend."""
-    stored = ModelStore(server.model_dir).load(trained)
-    assert stored is not None
-    return stored.model
+def model() -> Model:
+    """A model to publish."""
+    recordings = {str(seed): activity(seed) for seed in range(5)}
+    tasks = [
+        Task(int(seed), {"csv_url": seed}, ({"id": 1, "result": regions(spans), "was_cancelled": False},))
+        for seed, (_, spans) in recordings.items()
+    ]
+    settings = TrainingSettings(threads=1, effort=0.3)
+    return learn(read_label_config(CONFIG), tasks, lambda seed, _: recordings[seed][0], settings, lambda _: None).model
 
 
 @pytest.fixture
@@ -64,11 +72,12 @@ def work(renewals: Renewals) -> None:
 
 
 @pytest.fixture
-def renewals(settings_with: Callable[..., Settings], tmp_path: Path, version: str) -> Renewals:
+def renewals(settings_with: Callable[..., Settings], tmp_path: Path, version: str) -> Iterator[Renewals]:
     """The renewals of a trainer that has just published the version."""
-    found = Renewals(settings_with(), TrainingJobs(LocalPlace(tmp_path)))
-    found.add(PROJECT)
-    return found
+    with closing(Renewer(settings_with())) as renewer:
+        found = Renewals(renewer, TrainingJobs(LocalPlace(tmp_path)))
+        found.add(PROJECT)
+        yield found
 
 
 def test_tasks_without_annotations_get_good_suggestions_in_one_call(
@@ -133,13 +142,14 @@ def test_as_many_tasks_are_renewed_as_is_set_in_the_order_that_is_set(
 ) -> None:
     for task, score in ((7003, 0.7), (7004, 0.9), (7005, 0.2)):
         studio.add_prediction(task, OLD, score)
-    assert Renewer(settings_with(renew_suggestions=2, renew_first=order)).next_tasks(PROJECT) == expected
+    with closing(Renewer(settings_with(renew_suggestions=2, renew_first=order))) as renewer:
+        assert renewer.next_tasks(PROJECT) == expected
 
 
 def test_no_renewal_takes_place_where_it_is_switched_off(
     studio: StandIn, settings_with: Callable[..., Settings], tmp_path: Path, version: str
 ) -> None:
-    renewals = Renewals(settings_with(renew_suggestions=0), TrainingJobs(LocalPlace(tmp_path)))
+    renewals = Renewals(Renewer(settings_with(renew_suggestions=0)), TrainingJobs(LocalPlace(tmp_path)))
     renewals.add(PROJECT)
     assert not renewals.work()
     assert not studio.requests
