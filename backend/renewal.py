@@ -108,7 +108,7 @@ class Renewer:
                 progress.renewed += taken
                 progress.refused += len(new) - taken
             if progress.renewed and shown != stored.version and is_version(shown):
-                # Somebody chose the version before for the label stream, of which less and less is left.
+                # Somebody chose a version to be shown, as sorting by score asks for; of that one ever less is left.
                 self._studio.show_version(project, stored.version)
                 shown = stored.version
         yield progress

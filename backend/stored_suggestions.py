@@ -123,14 +123,17 @@ class SuggestionStudio(Studio):
             self._unless_gone(error, f"suggestion {stored} to be deleted")
 
     def shown_version(self, project: int) -> str | None:
-        """Whose suggestions the label stream shows: a connected backend's, by its title, or a version's."""
+        """What the label stream suggests from: a connected backend, by its title, or one version.
+
+        The Data Manager's prediction scores are those of this version alone: with a backend's title it has none.
+        """
         try:
             return self._client.projects.get(id=project).model_version
         except _FAILURES as error:
             self._explain(error, f"project {project}")
 
     def show_version(self, project: int, version: str) -> None:
-        """Let the label stream show a version's suggestions, of which there must be one."""
+        """Let Label Studio show a version's scores and suggestions, of which there must be one."""
         try:
             self._client.projects.update(project, model_version=version)
         except _FAILURES as error:

@@ -65,7 +65,10 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
         studio = running.enter_context(AnyStudio(label_studio.url))
         key = studio.personal_access_token(folder / "token")
         port = free_port()
-        backend = running.enter_context(servers.backend(folder, folder / "models", port, label_studio.url, key))
+        with pytest.MonkeyPatch.context() as environment:
+            environment.setenv("RENEW_SUGGESTIONS", "0")  # these tests look at what Label Studio itself asks for
+            server = servers.backend(folder, folder / "models", port, label_studio.url, key)
+        backend = running.enter_context(server)
         backend.wait_until_healthy(START_WITHIN)
         yield Pair(studio, key, backend.url, running.enter_context(Tap(port)))
 
@@ -77,6 +80,7 @@ def hasty_backend(pair: Pair, tmp_path_factory: pytest.TempPathFactory) -> Itera
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("TRAINING_EFFORT", "0.2")
         environment.setenv("START_TRAINING_EACH_N_UPDATES", "1000")
+        environment.setenv("RENEW_SUGGESTIONS", "0")
         server = servers.backend(folder, folder / "models", free_port(), pair.studio.url, pair.key)
     with server:
         server.wait_until_healthy(START_WITHIN)
