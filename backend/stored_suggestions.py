@@ -12,9 +12,10 @@ one. Two things that it does decide how old ones may go:
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from typing import Any, Literal
 
 import httpx
@@ -76,17 +77,13 @@ class SuggestionStudio(Studio):
     ) -> list[int]:
         """The project's tasks without an annotation, or all of them; the first `limit` in that order."""
         query = {"ordering": _ORDERINGS[order]} | ({} if annotated else {"filters": _NO_ANNOTATION})
-        found: list[int] = []
-        for task in self._list(project, query, "id", min(limit or _IDS_PAGE, _IDS_PAGE)):
-            if len(found) == limit:
-                break
-            found.append(task.id)
-        return found
+        tasks = self._list(project, query, "id", min(limit or _IDS_PAGE, _IDS_PAGE))
+        return [task.id for task in islice(tasks, limit)]
 
     def tasks(self, project: int, ids: Sequence[int]) -> list[SuggestedTask]:
         """These tasks, in this order, without those that the project does not have (any more)."""
         chosen = {"selectedItems": {"all": False, "included": list(ids)}}
-        found = {task.id: task for task in self._list(project, chosen, _FIELDS, len(ids))}
+        found = {task.id: task for task in islice(self._list(project, chosen, _FIELDS, len(ids)), len(ids))}
         return [_suggested_task(found[number]) for number in ids if number in found]
 
     def add(self, project: int, suggestions: Sequence[Suggestion]) -> int:
@@ -139,7 +136,7 @@ class SuggestionStudio(Studio):
         except _FAILURES as error:
             self._explain(error, f"project {project} to show version {version}")
 
-    def _list(self, project: int, query: Mapping[str, Any], fields: str, page: int) -> Any:
+    def _list(self, project: int, query: Mapping[str, Any], fields: str, page: int) -> Iterator[Any]:
         try:
             yield from self._client.tasks.list(
                 project=project, page_size=page, query=json.dumps(query), include=fields, resolve_uri=False
