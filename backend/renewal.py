@@ -98,11 +98,13 @@ class Renewer:
             new: list[Suggestion] = []
             for few in _parts(tasks, _AT_ONCE):
                 yield progress
-                if self._store.current_version(project) != stored.version:
+                if not self._serves(project, stored.version):
                     return
                 new += self._renew_few(project, stored, labelings, few, progress)
             if new:
                 yield progress
+                if not self._serves(project, stored.version):
+                    return
                 new = self._still_wanted(project, new)  # meanwhile somebody may have opened one of these tasks
                 taken = self._studio.add(project, new)
                 progress.renewed += taken
@@ -112,6 +114,9 @@ class Renewer:
                 self._studio.show_version(project, stored.version)
                 shown = stored.version
         yield progress
+
+    def _serves(self, project: int, version: str) -> bool:
+        return self._store.current_version(project) == version
 
     def _is_renewed(self, task: SuggestedTask, version: str) -> bool:
         """Whether a task has the version's suggestion; if so, its older ones are dropped."""
