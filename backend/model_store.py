@@ -259,6 +259,11 @@ class ModelStore:
                 shutil.rmtree(leftover, ignore_errors=True)
 
 
+def is_version(name: str | None) -> bool:
+    """Whether a prediction's version is one of this backend's, by the form of its name."""
+    return name is not None and _VERSION.fullmatch(name) is not None
+
+
 def _load(folder: Path) -> Model:
     """A version's model; raises ModelError when any of its files is not what was published."""
     try:

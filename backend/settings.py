@@ -45,6 +45,15 @@ class Settings(BaseSettings):
     )
     min_annotated_tasks: int = Field(default=1, ge=1, description="Fewer annotated tasks than this: no training.")
     keep_versions: int = Field(default=5, ge=2, description="How many model versions of a project are kept.")
+    renew_suggestions: int = Field(
+        default=200,
+        ge=0,
+        description="After a training, so many tasks without annotations get its suggestions. 0: none.",
+    )
+    renew_first: Literal["oldest", "newest", "unsure"] = Field(
+        default="oldest",
+        description="Which of these come first: `oldest` and `newest` by id, `unsure` by the lowest prediction score.",
+    )
     unlabeled: Literal["background", "ignore"] = Field(
         default="background",
         description="Rows of an annotated recording outside all regions: `background` is learned and never suggested; "

@@ -23,6 +23,7 @@ from backend.label_studio import LabelStudioError, Studio
 from backend.logs import configure_logging, log_what_nobody_catches
 from backend.model_store import ModelStore
 from backend.places import training_jobs
+from backend.renewal import Renewals, Renewer
 from backend.settings import Settings, current_settings
 from backend.training_jobs import ClaimLost, QueueError
 from backend.training_rules import Job
@@ -95,7 +96,7 @@ def run_trainer(settings: Settings) -> None:
     trainer = _Trainer(settings, stopping)
     while not stopping.is_set():
         try:
-            if not trainer.train_one() and not trainer.draw_one():
+            if not (trainer.train_one() or trainer.renewals.work() or trainer.draw_one()):
                 stopping.wait(_POLL)
         except QueueError as error:  # a full or read-only MODEL_DIR, or no Redis: it may pass
             logger.error("%(reason)s", {"reason": error})
@@ -110,6 +111,7 @@ class _Trainer:
         self._store = ModelStore(settings.model_dir, settings.keep_versions)
         self._studio = Studio(settings)
         self._undrawn = undrawn(self._store)
+        self.renewals = Renewals(Renewer(settings), self._jobs)
 
     def train_one(self) -> bool:
         """Take one due training to its end; False when none is due. Raises QueueError."""
@@ -206,6 +208,7 @@ class _Trainer:
             },
         )
         draw_charts(self._store, job.project, version, self._stopping.is_set)
+        self.renewals.add(job.project)
 
     def _noting(self, job: Job) -> Callable[[Progress], None]:
         noted = 0.0

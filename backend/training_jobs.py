@@ -154,6 +154,11 @@ class TrainingJobs:
         """What is known of the trainings of every project that the queue has heard of; raises QueueError."""
         return self._place.read_all()
 
+    def is_due(self, project: int) -> bool:
+        """Whether a training is asked for that has not ended; raises QueueError."""
+        trainings = self._place.read(project)
+        return trainings.requested > trainings.answered
+
     def _begin(self, project: int, claim: Claim) -> Job | None:
         now = time.time()
         return self._place.change(project, lambda trainings: trainings.begun(project, now), claim)

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,7 @@ TITLE = "Pump (demo)"
 RECORDINGS, ANNOTATED = 24, 8
 _START_WITHIN = 600.0  # seconds; Label Studio's first start makes its database
 _TRAIN_WITHIN = 1200.0
+_RENEWED_WITHIN = 60.0  # after that, suggestions are retrieved as by a click
 
 
 @dataclass(frozen=True)
@@ -124,10 +126,15 @@ def _train(studio: Studio, project: int, connection: int, backend: str, recordin
 
 def _suggest(studio: Studio, project: int, version: str, recordings: dict[str, SampleRecording]) -> bool:
     step = Step("Suggestions")
-    step.tell("retrieving")
     opened = [task.id for task in studio.tasks(project) if not task.annotations]
-    if opened:
-        studio.retrieve_predictions(project, opened)
+    missing, deadline = opened, time.monotonic() + _RENEWED_WITHIN
+    while missing and time.monotonic() < deadline:  # they come by themselves, unless that is switched off
+        step.tell(f"{len(opened) - len(missing)} of {len(opened)} recordings have some")
+        time.sleep(0.5)
+        tasks = [task for task in studio.tasks(project) if task.id in opened]
+        missing = [task.id for task in tasks if version not in [of_version for of_version, _ in task.predictions]]
+    if missing:
+        studio.retrieve_predictions(project, missing)
     tasks = [task for task in studio.tasks(project) if task.id in opened]
     with_suggestions = [task for task in tasks if task.suggested(version)]
     step.done(f"{len(with_suggestions)} of {len(tasks)} recordings without an annotation have some")
@@ -148,8 +155,8 @@ Open {studio.url}/projects/{project}/data
 
 What to do there:
 - Click a recording from pump-{ANNOTATED + 1:02d} on: the suggested segments are drawn. Mend them, press Submit.
-- Every Submit starts a training in the background. For new suggestions on other recordings tick them, then
-  Actions -> Retrieve Predictions.
+- Every Submit starts a training in the background. Half a minute later, other recordings that you open show the new
+  suggestions.
 - Settings -> Model shows the connected backend; Start Training is in its menu.
 
 Logs: {", ".join(str(log.relative_to(ROOT)) for log in logs)}

@@ -28,6 +28,7 @@ def environment(studio: StandIn, model_dir: Path, **settings: str) -> dict[str, 
         "WORKERS": "2",
         "TRAINING_THREADS": "1",
         "TRAINING_EFFORT": "0.3",
+        "RENEW_SUGGESTIONS": "0",  # unasked for, it is one more thing that goes on
         **settings,
     }
 

@@ -35,6 +35,7 @@ _SWITCHES = (
 _WITHIN = 60  # seconds for a page to show what it should
 _PUT = 0.7  # seconds without an exchange of elements, even for the same, after which the page can be clicked on
 _STEADY = 2.0  # seconds without a change after which the editor has drawn all it will
+_ROWS = (By.CSS_SELECTOR, ".lsf-table-row")
 
 # What the eye sees: the coloured rectangles in each channel's plot. The editor's own store is not asked.
 _DRAWN = """
@@ -125,6 +126,17 @@ class Browser:
     def open_task(self, project: int, task: int) -> None:
         """Open a task as a click in the Data Manager does, and wait for its plots."""
         self._open(f"{self._studio}/projects/{project}/data?task={task}")
+
+    def tasks_ordered_by(self, project: int, column: str) -> list[int]:
+        """The ids of the Data Manager's rows, after a click on "Order by" and on a column's name."""
+        self._driver.get(f"{self._studio}/projects/{project}/data")
+        wait = WebDriverWait(self._driver, _WITHIN)
+        wait.until(lambda driver: driver.find_elements(*_ROWS))
+        self._driver.find_element(By.XPATH, "//button[.='Order by']").click()
+        wait.until(lambda driver: driver.find_element(By.XPATH, f"//span[text()='{column}']")).click()
+        wait.until(lambda driver: driver.find_elements(By.XPATH, f"//button[.='{column}']"))
+        time.sleep(_STEADY)
+        return [int(row.text.split("\n")[0]) for row in self._driver.find_elements(*_ROWS)]
 
     def open_label_stream(self, project: int) -> None:
         """Open the next task as "Label All Tasks" does, and wait for its plots."""

@@ -66,7 +66,10 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
         studio = running.enter_context(AnyStudio(label_studio.url))
         key = studio.personal_access_token(folder / "token")
         port = free_port()
-        backend = running.enter_context(servers.backend(folder, folder / "models", port, label_studio.url, key))
+        # These tests look at what Label Studio itself asks for.
+        backend = running.enter_context(
+            servers.backend(folder, folder / "models", port, label_studio.url, key, RENEW_SUGGESTIONS="0")
+        )
         backend.wait_until_healthy(START_WITHIN)
         yield Pair(studio, key, backend.url, running.enter_context(Tap(port)), folder)
 
@@ -77,7 +80,7 @@ def hasty_backend(pair: Pair, tmp_path_factory: pytest.TempPathFactory) -> Itera
     folder = tmp_path_factory.mktemp("hasty")
     with servers.backend(
         folder, folder / "models", free_port(), pair.studio.url, pair.key,
-        TRAINING_EFFORT="0.2", START_TRAINING_EACH_N_UPDATES="1000",
+        TRAINING_EFFORT="0.2", START_TRAINING_EACH_N_UPDATES="1000", RENEW_SUGGESTIONS="0",
     ) as server:  # fmt: skip
         server.wait_until_healthy(START_WITHIN)
         yield server.url

@@ -79,6 +79,24 @@ class AnyStudio(Studio):
         """A task's annotations as Label Studio stores them."""
         return list(self._ask("GET", f"/api/tasks/{task}/annotations/"))
 
+    def shown_version(self, project: int) -> str:
+        """What "Use predictions to prelabel tasks" is set to: a backend's title, or a version."""
+        return str(self._ask("GET", f"/api/projects/{project}/")["model_version"])
+
+    def show_version(self, project: int, version: str) -> None:
+        """Set "Use predictions to prelabel tasks" to a version."""
+        self._ask("PATCH", f"/api/projects/{project}/", json={"model_version": version})
+
+    def scores(self, project: int, version: str) -> dict[int, float]:
+        """What a version gave the tasks that it suggested something for."""
+        asked = {"project": project, "fields": "all", "page_size": 1000}
+        return {
+            task["id"]: suggestion["score"]
+            for task in self._ask("GET", "/api/tasks/", params=asked)["tasks"]
+            for suggestion in task["predictions"]
+            if suggestion["model_version"] == version
+        }
+
     def download(self, address: str) -> bytes:
         """An uploaded file."""
         return self._http.get(address).raise_for_status().content
