@@ -68,7 +68,7 @@ def undrawn(store: ModelStore) -> Iterator[tuple[int, str]]:
             if version is not None and not are_drawn(store, project, version):
                 yield project, version
     except OSError as error:
-        logger.error("no more charts are drawn of versions that have none: %s", error)
+        logger.error("no more charts are drawn of versions that have none: %(reason)s", {"reason": error})
 
 
 def draw_charts(store: ModelStore, project: int, version: str, stopping: Callable[[], bool]) -> None:
@@ -92,17 +92,28 @@ def draw_charts(store: ModelStore, project: int, version: str, stopping: Callabl
             except OSError:
                 raise
             except Exception:  # one picture less
-                logger.exception("project %d: %s of version %s cannot be drawn", project, told["file"], version)
+                logger.exception(
+                    "project %(project)d: %(file)s of version %(version)s cannot be drawn",
+                    {"project": project, "file": told["file"], "version": version},
+                )
         (unfinished / _CONTENTS).write_text(json.dumps(contents), "utf-8")
         unfinished.rename(folder)
     except Exception as error:  # the version serves all the same
         if not are_drawn(store, project, version):  # else another trainer was as quick
-            logger.error("project %d: the charts of version %s cannot be drawn: %s", project, version, error)
+            logger.error(
+                "project %(project)d: the charts of version %(version)s cannot be drawn: %(reason)s",
+                {"project": project, "version": version, "reason": error},
+            )
     else:
         logger.info(
-            "project %d: %d charts of version %s drawn in %.1f s",
-            project, len(contents), version, time.monotonic() - began,
-        )  # fmt: skip
+            "project %(project)d: %(charts)d charts of version %(version)s drawn in %(seconds).1f s",
+            {
+                "project": project,
+                "charts": len(contents),
+                "version": version,
+                "seconds": round(time.monotonic() - began, 1),
+            },
+        )
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
 

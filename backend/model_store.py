@@ -8,7 +8,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import os
@@ -25,6 +24,7 @@ from typing import Any
 
 from safetensors import SafetensorError
 
+from backend.checksums import check, write_checksums
 from segmenter.errors import ModelError
 from segmenter.model import REPORT_FILE, Model
 
@@ -32,7 +32,6 @@ logger = logging.getLogger(__name__)
 
 _VERSION = re.compile(r"v(\d{1,9})-\d{8}T\d{6}")  # its number in the project, when it was published (UTC)
 CONFIG_FILE = "label_config.xml"
-CHECKSUMS_FILE = "SHA256SUMS"  # as `sha256sum -c` reads it
 _PINNED = "pinned"
 _LOADED_MODELS = 32  # at most so many stay in memory: some 100 kB each
 _UNFINISHED_FOR = 600.0  # seconds after which nobody is writing a version any more
@@ -168,7 +167,7 @@ class ModelStore:
         try:
             model.save(unfinished)
             (unfinished / CONFIG_FILE).write_text(label_config, "utf-8")
-            (unfinished / CHECKSUMS_FILE).write_text(_checksums(unfinished))
+            write_checksums(unfinished)
             for path in unfinished.iterdir():
                 _flush(path)
             _flush(unfinished)
@@ -266,18 +265,8 @@ def is_version(name: str | None) -> bool:
 
 def _load(folder: Path) -> Model:
     """A version's model; raises ModelError when any of its files is not what was published."""
-    try:
-        published = (folder / CHECKSUMS_FILE).read_text()
-        if published != _checksums(folder):
-            raise ModelError(f"The files in {folder} are not what {CHECKSUMS_FILE} says: use an older version.")
-    except FileNotFoundError:
-        pass  # Model.load says which file is missing; the checksums alone are no loss
+    check(folder)
     return Model.load(folder)
-
-
-def _checksums(folder: Path) -> str:
-    files = sorted(path for path in folder.iterdir() if path.name != CHECKSUMS_FILE)
-    return "".join(f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n" for path in files)
 
 
 def _remove(probe: Path) -> None:

@@ -94,7 +94,7 @@ def _version(number: int, version: str) -> dict[str, Any]:
         parts = read_parts(service().store, number, version)
         charts = read_charts(service().store, number, version)
     except (ModelError, VersionError, OSError) as error:  # it has just been deleted, or moved aside
-        logger.warning("project %d: version %s cannot be shown: %s", number, version, error)
+        _not_shown(number, version, error)
         return {"parts": [], "drawn": False}
     return {
         "parts": [(part, _charts_of(place, charts or [])) for place, part in enumerate(parts)],
@@ -126,7 +126,7 @@ def _row(number: int, version: str | None) -> dict[str, Any]:
         try:
             parts = read_parts(service().store, number, version)
         except (ModelError, VersionError, OSError) as error:
-            logger.warning("project %d: version %s cannot be shown: %s", number, version, error)
+            _not_shown(number, version, error)
     try:
         status = service().jobs.status(number)
     except QueueError as error:
@@ -155,8 +155,15 @@ def _hear_of(project: str) -> tuple[int, dict[str, Any]] | None:
     return (number, status) if known or service().seen.label_config(number) is not None else None
 
 
+def _not_shown(number: int, version: str, error: Exception) -> None:
+    logger.warning(
+        "project %(project)d: version %(version)s cannot be shown: %(reason)s",
+        {"project": number, "version": version, "reason": error},
+    )
+
+
 def _no_status(number: int, error: QueueError) -> NoReturn:
-    logger.error("project %d: there is no status: %s", number, error)
+    logger.error("project %(project)d: there is no status: %(reason)s", {"project": number, "reason": error})
     abort(503, "the training queue cannot be read; the backend's log has the reason")
 
 

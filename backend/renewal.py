@@ -161,7 +161,7 @@ class Renewer:
         except LabelStudioError:
             raise
         except Exception as error:  # a bug: the other tasks go on, the log has the whole of it
-            logger.exception("task %d", task.id)
+            logger.exception("task %(task)d", {"task": task.id})
             return Prediction((), 0.0, f"{type(error).__name__}: {error}; the log has the details", read=False)
 
     def _drop_older(self, task: SuggestedTask) -> None:
@@ -208,10 +208,12 @@ class Renewals:
         except LabelStudioError as error:
             self._put_off(project, error)
         except LabelConfigError as reason:
-            logger.info("project %d: no suggestions are renewed: %s", project, reason)
+            logger.info(
+                "project %(project)d: no suggestions are renewed: %(reason)s", {"project": project, "reason": reason}
+            )
             self._end(project)
         except Exception:  # a bug: trainings go on, the log has the whole of it
-            logger.exception("project %d: the suggestions are not renewed", project)
+            logger.exception("project %(project)d: the suggestions are not renewed", {"project": project})
             self._end(project)
         return True
 
@@ -227,8 +229,14 @@ class Renewals:
         for progress in self._renewer.renew(project, self._renewer.next_tasks(project)):
             yield progress
         if progress is not None:
-            logger.info("project %d: %s in %.1f s", project, in_words(progress),
-                        time.monotonic() - self._waiting[project].began)  # fmt: skip
+            logger.info(
+                "project %(project)d: %(renewed)s in %(seconds).1f s",
+                {
+                    "project": project,
+                    "renewed": in_words(progress),
+                    "seconds": round(time.monotonic() - self._waiting[project].began, 1),
+                },
+            )
 
     def _end(self, project: int) -> None:
         del self._waiting[project]
@@ -238,10 +246,16 @@ class Renewals:
         waiting = self._waiting[project]
         self._end(project)
         if not error.passing or waiting.tries >= len(_PAUSES):
-            logger.warning("project %d: the suggestions are not renewed: %s; the next training does it", project, error)
+            logger.warning(
+                "project %(project)d: the suggestions are not renewed: %(reason)s; the next training does it",
+                {"project": project, "reason": error},
+            )
             return
         pause = max(_PAUSES[waiting.tries], error.retry_after)
-        logger.warning("project %d: the suggestions are not renewed: %s; trying again in %g s", project, error, pause)
+        logger.warning(
+            "project %(project)d: the suggestions are not renewed: %(reason)s; trying again in %(pause)g s",
+            {"project": project, "reason": error, "pause": pause},
+        )
         self._waiting[project] = _Waiting(waiting.tries + 1, time.monotonic() + pause, waiting.began)
 
 
