@@ -103,8 +103,7 @@ class Installation:
     @cached_property
     def connections(self) -> list[Connection]:
         """The project's backends: those at the address, or all where none is given; raises LabelStudioError."""
-        found = self.registration.connections()
-        return [one for one in found if self._url is None or one.url.rstrip("/") == self._url]
+        return self.registration.connections(self._url)
 
     @cached_property
     def version(self) -> str:

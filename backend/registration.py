@@ -101,14 +101,15 @@ class Registration:
             return None
         return "Basic " + base64.b64encode(f"{self._user}:{self._password}".encode()).decode()
 
-    def connections(self) -> list[Connection]:
-        """The project's backends, ours and others; Label Studio calls each of them before it answers."""
+    def connections(self, url: str | None = None) -> list[Connection]:
+        """The project's backends, at an address or all of them; Label Studio calls each of all before it answers."""
         with self._ask("the backends of the project") as client:
-            return [_connection(row) for row in client.ml.list(project=self._project)]
+            found = [_connection(row) for row in client.ml.list(project=self._project)]
+        return [one for one in found if url is None or one.url.rstrip("/") == url]
 
     def connection(self, url: str) -> Connection | None:
         """The backend at an address."""
-        return next((one for one in self.connections() if one.url.rstrip("/") == url), None)
+        return next(iter(self.connections(url)), None)
 
     def webhooks(self, url: str) -> dict[int, Webhook]:
         """The project's webhooks to the backend at `url`, by id."""
@@ -151,7 +152,7 @@ class Registration:
 
     def disconnect(self, url: str) -> list[str]:
         """Remove the connection to an address and the webhook; tells what was removed, [] for nothing."""
-        connections = [one for one in self.connections() if one.url.rstrip("/") == url]
+        connections = self.connections(url)
         with self._ask("to remove the connection") as client:
             for connection in connections:
                 client.ml.delete(connection.id)

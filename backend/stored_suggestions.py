@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
@@ -20,6 +21,7 @@ from typing import Any, Literal
 
 import httpx
 from label_studio_sdk import PredictionRequest
+from label_studio_sdk.client import LabelStudio
 from label_studio_sdk.core.api_error import ApiError
 
 from backend.label_studio import LabelStudioError, Studio
@@ -37,7 +39,6 @@ _ORDERINGS: Mapping[Order, list[str]] = {
 }
 _IDS_PAGE = 1000  # numbers alone; Label Studio takes a third of a second for so many
 _FIELDS = "id,data,total_annotations,cancelled_annotations,predictions"
-_FAILURES = (ApiError, httpx.HTTPError, ValueError)
 
 
 @dataclass(frozen=True)
@@ -94,60 +95,56 @@ class SuggestionStudio(Studio):
             PredictionRequest(task=new.task, result=list(new.result), score=new.score, model_version=new.version)
             for new in suggestions
         ]
-        try:
-            return self._client.projects.import_predictions(project, request=request).created or 0
-        except _FAILURES as error:
-            if isinstance(error, ApiError) and error.status_code == httpx.codes.BAD_REQUEST:
+        with self.client(f"suggestions of project {project} to be stored") as client:
+            try:
+                return client.projects.import_predictions(project, request=request).created or 0
+            except ApiError as error:
+                if error.status_code != httpx.codes.BAD_REQUEST:
+                    raise
                 raise LabelStudioError(
                     f"Label Studio at {self._host} refused suggestions for project {project}: a task may have been"
                     " deleted meanwhile",
                     passing=True,
                 ) from error
-            self._explain(error, f"suggestions of project {project} to be stored")
 
     def replace(self, stored: int, by: Suggestion) -> None:
         """Overwrite a stored suggestion; nothing happens where it is gone."""
-        try:
-            self._client.predictions.update(stored, result=list(by.result), score=by.score, model_version=by.version)
-        except _FAILURES as error:
-            self._unless_gone(error, f"the suggestion of task {by.task} to be renewed")
+        with self._where_there(f"the suggestion of task {by.task} to be renewed") as client:
+            client.predictions.update(stored, result=list(by.result), score=by.score, model_version=by.version)
 
     def drop(self, stored: int) -> None:
         """Delete a stored suggestion; nothing happens where it is gone."""
-        try:
-            self._client.predictions.delete(stored)
-        except _FAILURES as error:
-            self._unless_gone(error, f"suggestion {stored} to be deleted")
+        with self._where_there(f"suggestion {stored} to be deleted") as client:
+            client.predictions.delete(stored)
 
     def shown_version(self, project: int) -> str | None:
         """What the label stream suggests from: a connected backend, by its title, or one version.
 
         The Data Manager's prediction scores are those of this version alone: with a backend's title it has none.
         """
-        try:
-            return self._client.projects.get(id=project).model_version
-        except _FAILURES as error:
-            self._explain(error, f"project {project}")
+        with self.client(f"project {project}") as client:
+            return client.projects.get(id=project).model_version
 
     def show_version(self, project: int, version: str) -> None:
         """Let Label Studio show a version's scores and suggestions, of which there must be one."""
-        try:
-            self._client.projects.update(project, model_version=version)
-        except _FAILURES as error:
-            self._explain(error, f"project {project} to show version {version}")
+        with self.client(f"project {project} to show version {version}") as client:
+            client.projects.update(project, model_version=version)
 
     def _list(self, project: int, query: Mapping[str, Any], fields: str, page: int) -> Iterator[Any]:
-        try:
-            yield from self._client.tasks.list(
+        with self.client(f"the tasks of project {project}") as client:
+            yield from client.tasks.list(
                 project=project, page_size=page, query=json.dumps(query), include=fields, resolve_uri=False
             )
-        except _FAILURES as error:
-            self._explain(error, f"the tasks of project {project}")
 
-    def _unless_gone(self, error: Exception, wanted: str) -> None:
-        if not (isinstance(error, ApiError) and error.status_code == httpx.codes.NOT_FOUND):
-            assert isinstance(error, _FAILURES)
-            self._explain(error, wanted)
+    @contextmanager
+    def _where_there(self, wanted: str) -> Iterator[LabelStudio]:
+        """The client, to change what may be gone by now: that is no failure."""
+        with self.client(wanted) as client:
+            try:
+                yield client
+            except ApiError as error:
+                if error.status_code != httpx.codes.NOT_FOUND:
+                    raise
 
 
 def _suggested_task(task: Any) -> SuggestedTask:
