@@ -13,11 +13,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from segmenter.durations import SMALLEST_PROBABILITY, Duration
 from segmenter.regions import Segment, State
 
 # Scores are whole numbers in steps of 1/UNITS: sums are exact, so that blocks agree to the last digit.
 UNITS = 1024
-SMALLEST_PROBABILITY = 1e-6
 
 
 @dataclass(frozen=True)
@@ -25,11 +25,13 @@ class Decoding:
     """How row probabilities become segments, chosen on held-out recordings.
 
     switch_cost: what a change of state costs, in nats. instant_radius: rows by which an instant was widened for the
-    network, on either side.
+    network, on either side. durations, duration_weight: by which boundaries are moved.
     """
 
     switch_cost: float = 0.0
     instant_radius: int = 0
+    durations: tuple[Duration, ...] = ()
+    duration_weight: float = 0.0
 
 
 def best_path(probabilities: np.ndarray, switch_cost: float) -> np.ndarray:

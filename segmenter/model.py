@@ -15,6 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from segmenter.decoding import Decoding
+from segmenter.durations import PLACES, Duration
 from segmenter.errors import ModelError
 from segmenter.features import VIEWS, Scaling, View, count_ranged
 from segmenter.labeling import Labeling
@@ -173,7 +174,6 @@ def _restore(
         _network(shape, f"{prefix}network.{member}.", tensors)
         for member in range(_whole(part["members"], 1, MOST_MEMBERS))
     )
-    cost, radius = _number(part["decoding"]["switch_cost"], 0.0, 1e4), part["decoding"]["instant_radius"]
     return FittedSegmenter(
         control=_text(part["control"]),
         object=_text(part["object"]),
@@ -182,9 +182,28 @@ def _restore(
         scaling=scaling,
         view=_view(part["view"]),
         networks=networks,
-        decoding=Decoding(cost, _whole(radius, 0, 2**31)),
+        decoding=_decoding(part["decoding"], len(states)),
         temperature=_number(part["temperature"], 1e-3, 1e3),
         report=dict(report),
+    )
+
+
+def _decoding(given: Mapping[str, Any], states: int) -> Decoding:
+    """A version from before durations has none, and decodes as it did."""
+    durations = tuple(
+        Duration(
+            _whole(usual["state"], 0, states - 1),
+            PLACES[PLACES.index(usual["place"])],
+            _number(usual["middle"], -1e3, 1e3),
+            _number(usual["spread"], 1e-6, 1e3),
+        )
+        for usual in _list(given.get("durations", []), 0, len(PLACES) * states)
+    )
+    return Decoding(
+        _number(given["switch_cost"], 0.0, 1e4),
+        _whole(given["instant_radius"], 0, 2**31),
+        durations,
+        _number(given.get("duration_weight", 0.0), 0.0, 1e4),
     )
 
 

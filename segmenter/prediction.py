@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from segmenter.decoding import best_path, merge_rows
+from segmenter.durations import move_boundaries
 from segmenter.errors import ModelError
 from segmenter.features import Prepared, Scaling, View, compute_features, prepare
 from segmenter.finishing import Drawn, insist
@@ -57,13 +58,15 @@ def suggest(
     probabilities[:, withdrawn] = 0.0
     if drawn is not None:
         insist(probabilities, segmenter.states, drawn)
-    return decide(probabilities, segmenter)
+    return decide(probabilities, recording.times, segmenter)
 
 
-def decide(probabilities: np.ndarray, segmenter: FittedSegmenter) -> Suggestion:
-    """Row probabilities (rows, states) -> segments and score, by the segmenter's decoding."""
-    path = best_path(probabilities, segmenter.decoding.switch_cost)
-    segments = merge_rows(path, probabilities, segmenter.states, segmenter.decoding.instant_radius)
+def decide(probabilities: np.ndarray, times: np.ndarray, segmenter: FittedSegmenter) -> Suggestion:
+    """Row probabilities (rows, states) and times (rows,) -> segments and score, by the segmenter's decoding."""
+    decoding, states = segmenter.decoding, segmenter.states
+    path = best_path(probabilities, decoding.switch_cost)
+    path = move_boundaries(path, probabilities, times, states, decoding.durations, decoding.duration_weight)
+    segments = merge_rows(path, probabilities, states, decoding.instant_radius)
     sure = float(probabilities[np.arange(len(path)), path].mean(dtype=np.float64))
     return Suggestion(segments, min(max(sure, 0.0), 1.0))
 

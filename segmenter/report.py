@@ -44,6 +44,7 @@ def training_report(
             **chosen,
             "switch_cost": choice.switch_cost,
             "temperature": choice.temperature,
+            "duration_weight": choice.duration_weight,
             "instant_radius": learned.instant_radius,
         },
         "held_out": scores,

@@ -13,10 +13,10 @@ import torch
 
 from segmenter.decoding import Decoding
 from segmenter.drawn import Curve, drawn, mean_losses
+from segmenter.durations import learn_durations, short_segment, usual_segment
 from segmenter.errors import NothingToLearn, SegmenterError
 from segmenter.features import VIEWS, View, compute_features, learn_scaling, prepare
 from segmenter.labeling import Labeling
-from segmenter.metrics import find_spans
 from segmenter.model import FittedSegmenter
 from segmenter.network import NetworkShape, SegmentNetwork
 from segmenter.optimization import RECIPE, Recipe, lay_out, train_network
@@ -111,6 +111,7 @@ class _Fit:
         self.progress, self.recipe = progress, recipe
         self.curves: list[Curve] = []
         values = [example.recording.values for example in examples]
+        self.times = [example.recording.times for example in examples]
         usual = usual_segment(learned.codes)
         self.scaling = learn_scaling(values, rolling_widths(usual, recipe))
         self.prepared = [prepare(rows, self.scaling) for rows in values]
@@ -139,7 +140,7 @@ class _Fit:
             candidates.append(snapshots)
         # Where nothing can be chosen, hide channels, go to the end and see both views.
         usual = (len(self.dropouts) * len(self.checkpoints) - 1) * len(VIEWS)
-        choice = choose(judged, usual, short_segment(self.learned.codes), self.blocks)
+        choice = choose(judged, self.learned.states, usual, short_segment(self.learned.codes), self.blocks)
         stop, view = divmod(choice.trial, len(VIEWS))
         variant, checkpoint = divmod(stop, len(self.checkpoints))
         dropout = self.dropouts[variant]
@@ -164,7 +165,12 @@ class _Fit:
             scaling=self.scaling,
             view=VIEWS[view],
             networks=tuple(network.cpu() for network in networks),
-            decoding=Decoding(choice.switch_cost, self.learned.instant_radius),
+            decoding=Decoding(
+                choice.switch_cost,
+                self.learned.instant_radius,
+                learn_durations(self.learned.codes, self.times, self.learned.states),
+                choice.duration_weight,
+            ),
             temperature=choice.temperature,
             report=self._report(choice, steps[-1], dropout, VIEWS[view]),
             drawn=self._drawn(choice, variant, view),
@@ -187,10 +193,13 @@ class _Fit:
         phase = f"fitting and checking, {index + 1} of {len(self.folds)}"
         for dropout in self.dropouts:
             self._train(codes, self.checkpoints, dropout, 1000 + index, phase, look)
+        durations = learn_durations(codes, self.times, self.learned.states)
         judged = [
             Judged(
                 np.stack(logits[number]),
                 self.learned.codes[number][fold.judge[number]],
+                self.times[number][fold.judge[number]],
+                durations,
                 number,
                 int(fold.judge[number].argmax()),
             )
@@ -258,16 +267,6 @@ class _Fit:
         held_out = [(steps, choice.surprises[trial]) for steps, trial in trials if trial in choice.surprises]
         recordings = [(example.task, example.recording) for example in self.examples]
         return drawn(self.curves, self.dropouts[variant], held_out, self.learned, choice.decoded, recordings)
-
-
-def usual_segment(codes: Sequence[np.ndarray]) -> int:
-    """The median length in rows of the annotated segments."""
-    return int(np.median([span.rows for rows in codes for span in find_spans(np.maximum(rows, 0))] or [1]))
-
-
-def short_segment(codes: Sequence[np.ndarray]) -> float:
-    """Rows of the shorter annotated segments: one in ten is shorter still."""
-    return float(np.quantile([span.rows for rows in codes for span in find_spans(np.maximum(rows, 0))] or [1], 0.1))
 
 
 def rolling_widths(usual: int, recipe: Recipe) -> tuple[int, ...]:

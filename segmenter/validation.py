@@ -14,7 +14,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from segmenter.decoding import best_path
+from segmenter.durations import Duration, move_boundaries
 from segmenter.metrics import Pair, Scores, evaluate
+from segmenter.regions import State
 
 FOLDS = 3
 SWITCH_COSTS = (4.0, 7.0, 12.0, 20.0, 35.0)
@@ -22,6 +24,9 @@ SWITCH_COSTS = (4.0, 7.0, 12.0, 20.0, 35.0)
 CERTAINTY = 1 / 3
 # Merits that differ by less say nothing on so few segments.
 ALIKE = 0.01
+# Of durations against evidence; nothing that cannot be told from the usual weight is better than it.
+DURATION_WEIGHTS, USUAL_WEIGHT = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0), 4.0
+ALIKE_EDITS = 0.05
 TEMPERATURES = tuple(float(value) for value in np.geomspace(0.5, 8.0, 13))
 BINS = 10
 SAMPLE = 50_000
@@ -42,11 +47,14 @@ class Judged:
     """A stretch of consecutive held-out rows.
 
     logits: float32 (trials, rows, states), a trial being a checkpoint and a view. codes: int64 (rows,),
-    the annotated states. recording: its number. first: the row of the recording that the stretch begins with.
+    the annotated states. times: float64 (rows,). durations: of what the network was fitted to. recording: its number.
+    first: the row of the recording that the stretch begins with.
     """
 
     logits: np.ndarray
     codes: np.ndarray
+    times: np.ndarray
+    durations: tuple[Duration, ...] = ()
     recording: int = 0
     first: int = 0
 
@@ -68,7 +76,8 @@ class Decoded:
 class Choice:
     """What the held-out rows favour, and how good it was there (None where nothing could be judged).
 
-    trial: index of the checkpoint and view that are the least surprised. calibration_error: expected difference between
+    trial: index of the checkpoint and view that are the least surprised. duration_weight: of usual durations, where
+    there are any. calibration_error: expected difference between
     how sure and how right (Guo et al., ICML 2017), before and after the temperature. reliability: (mean probability,
     part right, rows) of each tenth that occurs. decoded: the held-out rows under this choice. surprises: of each trial
     that was considered, its mean negative log probability of the annotated states.
@@ -77,6 +86,7 @@ class Choice:
     trial: int
     switch_cost: float
     temperature: float
+    duration_weight: float = USUAL_WEIGHT
     scores: Scores | None = None
     calibration_error: tuple[float, float] | None = None
     reliability: tuple[tuple[float, float, int], ...] = ()
@@ -112,7 +122,9 @@ def enough_to_judge(rows: Sequence[int]) -> list[int]:
     return held_out[every // 2 :: every] or held_out[:1]
 
 
-def choose(judged: Sequence[Judged], usual: int, shortest: float, blocks: bool = False) -> Choice:
+def choose(
+    judged: Sequence[Judged], states: Sequence[State], usual: int, shortest: float, blocks: bool = False
+) -> Choice:
     """The least surprised trial, the temperature that makes it as sure as it is right, and the best decoding.
 
     usual: the trial to take where nothing could be judged. shortest: rows of the shorter annotated segments, from which
@@ -127,29 +139,35 @@ def choose(judged: Sequence[Judged], usual: int, shortest: float, blocks: bool =
     trials: Sequence[int] = range(len(known[0].logits))
     temperatures: Sequence[float] = TEMPERATURES
     costs: Sequence[float] = SWITCH_COSTS
+    weights: Sequence[float] = DURATION_WEIGHTS
     if blocks:
         trials, temperatures, costs = [usual], [value for value in TEMPERATURES if value >= 1], [guess]
+        weights = [USUAL_WEIGHT]
     # Each trial at its own best temperature: else the one that is the least sure of itself would win too often.
     surprises = {index: min((_surprise(known, index, value), value) for value in temperatures) for index in trials}
     trial = min(surprises, key=lambda index: (surprises[index][0], index))
     temperature = surprises[trial][1]
     probabilities = [_softmax(stretch.logits[trial] / temperature) for stretch in known]
-    decoded = [_decode(known, probabilities, cost) for cost in costs]
+    paths = [[best_path(rows, cost) for rows in probabilities] for cost in costs]
+    merits = [_merit(evaluate(_pairs(_decoded(known, found)))) for found in paths]
+    best = _steadiest(merits, costs, guess, ALIKE)
+    decoded = [_decoded(known, _moved(known, paths[best], probabilities, states, weight)) for weight in weights]
     scores = [evaluate(_pairs(stretches)) for stretches in decoded]
-    best = _steadiest([_merit(one) for one in scores], costs, guess)
+    heaviest = _steadiest([one.edits_saved for one in scores], weights, USUAL_WEIGHT, ALIKE_EDITS)
     plain = [_softmax(stretch.logits[trial]) for stretch in known]
     reliability = measure_reliability(probabilities, [stretch.codes for stretch in known])
     return Choice(
         trial,
         costs[best],
         temperature,
-        scores[best],
+        weights[heaviest],
+        scores[heaviest],
         (
             calibration_error(measure_reliability(plain, [stretch.codes for stretch in known])),
             calibration_error(reliability),
         ),
         reliability,
-        decoded[best],
+        decoded[heaviest],
         {index: surprise for index, (surprise, _) in surprises.items()},
     )
 
@@ -205,10 +223,23 @@ def _is_useful(fold: Fold, codes: Sequence[np.ndarray]) -> bool:
     return max(learned, default=-1) >= 0 and len((learned & judged) - {-1}) > 0 and bool(learned - {-1, 0})
 
 
-def _decode(judged: Sequence[Judged], probabilities: Sequence[np.ndarray], cost: float) -> tuple[Decoded, ...]:
+def _moved(
+    judged: Sequence[Judged],
+    paths: Sequence[np.ndarray],
+    probabilities: Sequence[np.ndarray],
+    states: Sequence[State],
+    weight: float,
+) -> list[np.ndarray]:
+    return [
+        move_boundaries(path, rows, stretch.times, states, stretch.durations, weight)
+        for stretch, path, rows in zip(judged, paths, probabilities, strict=True)
+    ]
+
+
+def _decoded(judged: Sequence[Judged], paths: Sequence[np.ndarray]) -> tuple[Decoded, ...]:
     return tuple(
-        Decoded(stretch.recording, stretch.first, stretch.codes, best_path(rows, cost))
-        for stretch, rows in zip(judged, probabilities, strict=True)
+        Decoded(stretch.recording, stretch.first, stretch.codes, path)
+        for stretch, path in zip(judged, paths, strict=True)
     )
 
 
@@ -222,12 +253,12 @@ def _merit(scores: Scores) -> float:
     return (scores.f1_10 + scores.f1_25 + scores.f1_50 + scores.macro_f1) / 4
 
 
-def _steadiest(merits: Sequence[float], costs: Sequence[float], guess: float) -> int:
-    """Index of the best cost, its neighbours in the grid counted: a lone peak is luck; of equals, next to the guess."""
+def _steadiest(merits: Sequence[float], values: Sequence[float], guess: float, alike: float) -> int:
+    """Index of the best value, neighbours in the grid counted: a lone peak is luck; of equals, next to the guess."""
     padded = np.pad(np.asarray(merits), 1, mode="edge")
     smooth = (padded[:-2] + 2 * padded[1:-1] + padded[2:]) / 4
-    alike = np.flatnonzero(smooth >= smooth.max() - ALIKE)
-    return int(min(alike, key=lambda index: abs(np.log(costs[index] / guess))))
+    equals = np.flatnonzero(smooth >= smooth.max() - alike)
+    return int(min(equals, key=lambda index: abs(np.log(max(values[index], 0.5) / guess))))
 
 
 def _surprise(judged: Sequence[Judged], trial: int, temperature: float) -> float:

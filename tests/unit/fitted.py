@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from segmenter.decoding import Decoding
+from segmenter.durations import Duration
 from segmenter.features import learn_scaling
 from segmenter.labeling import Labeling
 from segmenter.model import FittedSegmenter
@@ -42,7 +43,7 @@ def untrained(seed: int = 0, stride: int = 2, members: int = 1, switch_cost: flo
         scaling,
         "both",
         networks,
-        Decoding(switch_cost),
+        Decoding(switch_cost, durations=(Duration(1, "between", 2.0, 0.5),), duration_weight=1.0),
         1.0,
         {"rows": {"Walk": 3}, "recordings": [{"task": "1", "rows": 3}], "held_out": None},
     )

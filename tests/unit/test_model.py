@@ -93,12 +93,27 @@ def description_with(folder: Path, *path: Any, value: Any) -> None:
         (("segmenters", 0, "temperature"), 0),
         (("segmenters", 0, "decoding", "switch_cost"), -1),
         (("segmenters", 0, "decoding"), []),
+        (("segmenters", 0, "decoding", "duration_weight"), -1),
+        (("segmenters", 0, "decoding", "durations"), {}),
+        (("segmenters", 0, "decoding", "durations", 0, "state"), 3),
+        (("segmenters", 0, "decoding", "durations", 0, "place"), "anywhere"),
+        (("segmenters", 0, "decoding", "durations", 0, "spread"), 0.0),
     ],
 )
 def test_a_description_that_does_not_fit_is_refused(folder: Path, path: tuple[Any, ...], value: Any) -> None:
     description_with(folder, *path, value=value)
     with pytest.raises(ModelError, match="train again"):
         Model.load(folder)
+
+
+def test_a_version_from_before_durations_decodes_as_it_did(folder: Path) -> None:
+    description = json.loads((folder / "model.json").read_text())
+    for part in description["segmenters"]:
+        del part["decoding"]["durations"], part["decoding"]["duration_weight"]
+    (folder / "model.json").write_text(json.dumps(description))
+    assert [(one.decoding.durations, one.decoding.duration_weight) for one in Model.load(folder).segmenters] == [
+        ((), 0.0)
+    ] * len(description["segmenters"])
 
 
 @pytest.mark.parametrize("name", ["0.network.0.head.weight", "0.scaling.center", "1.scaling.movement_scale"])
