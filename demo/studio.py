@@ -32,20 +32,20 @@ class Task:
 
 
 class Studio:
-    """A running Label Studio, logged in as the demo's user; as a context manager it ends the session's connections."""
+    """A running Label Studio, logged in; as a context manager it ends the session's connections."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, username: str = USERNAME, password: str = PASSWORD) -> None:
         self.url = url
         self._http = httpx.Client(base_url=url, timeout=_TIMEOUT, trust_env=False, headers={"Referer": url})
         self._http.get("/user/login/").raise_for_status()
         token = self._http.cookies["csrftoken"]
         answer = self._http.post(
-            "/user/login/", data={"email": USERNAME, "password": PASSWORD, "csrfmiddlewaretoken": token}
+            "/user/login/", data={"email": username, "password": password, "csrfmiddlewaretoken": token}
         )
         if answer.status_code != httpx.codes.FOUND:
             raise DemoError(
-                f"Label Studio does not let {USERNAME} in with the demo's password: take the password back that was "
-                "changed, or remove the folder .demo and start anew"
+                f"Label Studio does not let {username} in with the demo's password: take the password back that was "
+                "changed, or remove the demo's data (make demo: the folder .demo) and start anew"
             )
 
     def __enter__(self) -> Studio:
