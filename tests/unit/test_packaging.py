@@ -107,6 +107,16 @@ def test_docker_compose_starts_one_backend_or_many_or_beside_it_a_demo(
     assert len(ports) == len({port.rpartition(":")[0] for port in ports})
 
 
+@pytest.mark.parametrize("profile", ["scale", "demo"])
+def test_docker_compose_gives_its_backends_nothing_to_write_but_models_and_tmp(profile: str) -> None:
+    backends = [one for one in compose.services(profile).values() if one["image"] == "time-series-segmenter"]
+    assert len(backends) == 3
+    for service in backends:
+        assert (service["read_only"], service["tmpfs"], service["cap_drop"]) == (True, ["/tmp"], ["ALL"])
+        writable = [volume for volume in service["volumes"] if not volume.endswith(":ro")]
+        assert {volume.partition(":")[2] for volume in writable} <= {"/data"}
+
+
 def test_docker_compose_lets_the_backends_of_the_profile_scale_share_models_and_redis() -> None:
     services = compose.services("scale")
     for name in ("segmenter", "web", "trainer"):
