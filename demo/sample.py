@@ -45,7 +45,7 @@ def set_up(studio: Studio, settings: Settings, backend: str) -> Sample:
     """
     recordings = {recording.name: recording for recording in sample_recordings(RECORDINGS)}
     project = _fill_project(studio, recordings)
-    connection = _connect(studio, settings, project, backend)
+    connection = _connect(settings, project, backend)
     version = _train(studio, project, connection, backend, recordings)
     return Sample(project, _suggest(studio, project, version, recordings))
 
@@ -77,7 +77,7 @@ def _fill_project(studio: Studio, recordings: dict[str, SampleRecording]) -> int
     return project
 
 
-def _connect(studio: Studio, settings: Settings, project: int, backend: str) -> int:
+def _connect(settings: Settings, project: int, backend: str) -> int:
     """What `python -m backend connect` does; a connection to where the backend was at an earlier start goes."""
     step = Step("Connection")
     with closing(Client(settings)) as client:
