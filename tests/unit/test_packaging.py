@@ -17,7 +17,6 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.version import Version
 
-from backend.cli import main
 from backend.settings import Settings
 from tests import compose
 
@@ -25,7 +24,6 @@ ROOT = Path(__file__).resolve().parents[2]
 PRODUCT = [ROOT / "model.py", ROOT / "_wsgi.py", ROOT / "gunicorn.conf.py"] + [
     file for folder in ("segmenter", "backend") for file in sorted((ROOT / folder).rglob("*.py"))
 ]
-ENGINE = [file for file in PRODUCT if file.is_relative_to(ROOT / "segmenter")]  # whatever the checkout is called
 README = (ROOT / "README.md").read_text()
 COMPOSE = compose.FILE.read_text()
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
@@ -75,12 +73,6 @@ def test_every_requirement_is_pinned(file: str) -> None:
 def test_what_others_pin_to_a_vulnerable_release_is_installed_as_we_pin_it(line: str) -> None:
     (pinned,) = Requirement(line).specifier
     assert Version(version(Requirement(line).name)) >= Version(pinned.version)
-
-
-@pytest.mark.parametrize("file", ENGINE, ids=lambda file: file.name)
-def test_the_engine_knows_nothing_of_the_web(file: Path) -> None:
-    web = {"backend", "model", "flask", "werkzeug", "requests", "httpx", "label_studio_ml", "label_studio_sdk"}
-    assert set(imported(file)) & web == set()
 
 
 @pytest.mark.parametrize("name", sorted(set(SETTINGS) - {"PORT", "MODEL_DIR"}))  # fixed inside the container
@@ -178,14 +170,3 @@ def test_the_readme_gives_the_defaults() -> None:
         default = getattr(field.default, "get_secret_value", lambda field=field: field.default)()
         shown = f"{default:g}" if isinstance(default, float) else str(default)
         assert table[name.upper()].strip() == described.get(name.upper(), shown), name
-
-
-def test_the_readme_names_commands_that_exist() -> None:
-    targets = set(re.findall(r"^(\w+):.*##", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    assert set(re.findall(r"(?:^    |`)make (\w+)", README, re.MULTILINE)) - targets == set()
-    assert set(re.findall(r"python -m backend (\w+)", README)) - set(main.commands) == set()
-
-
-def test_the_readme_links_to_files_that_exist() -> None:
-    links = re.findall(r"\]\((?!https?://)([^)#]+)\)", README)
-    assert [link for link in links if not (ROOT / link).exists()] == []
