@@ -111,11 +111,6 @@ class Studio:
         """Submit an annotation, as an annotator does; returns its id. Label Studio's webhook goes out meanwhile."""
         return int(self._ask("POST", f"/api/tasks/{task}/annotations/", json={"result": list(result)})["id"])
 
-    def connection(self, connection: int) -> dict[str, Any]:
-        """A connected backend as Label Studio knows it; looking at it makes Label Studio ask the backend."""
-        answer: dict[str, Any] = self._ask("GET", f"/api/ml/{connection}")
-        return answer
-
     def start_training(self, connection: int) -> None:
         """Press "Start training" of a connected backend."""
         self._ask("POST", f"/api/ml/{connection}/train", json={}, timeout=_SLOW)
@@ -136,12 +131,6 @@ class Studio:
             json={"selectedItems": {"all": False, "included": list(tasks)}},
             timeout=_SLOW,
         )
-
-    def interactive_suggestion(self, connection: int, task: int, context: Mapping[str, Any]) -> dict[str, Any]:
-        """What the editor asks of an interactive backend while an annotator draws; nothing of it is stored."""
-        body = {"task": task, "context": dict(context)}
-        answer: dict[str, Any] = self._ask("POST", f"/api/ml/{connection}/interactive-annotating", json=body)
-        return answer
 
     def _ask(self, method: str, path: str, timeout: float = _TIMEOUT, **content: Any) -> Any:
         headers = {"X-CSRFToken": self._http.cookies["csrftoken"]}
