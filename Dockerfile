@@ -1,6 +1,7 @@
-# The backend under gunicorn: `docker build -t segmenter .`; see docker-compose.yml for how to run it.
+# The backend under gunicorn: `docker build -t segmenter .`; see docker-compose.yml for how to run it, and
+# docs/operations.md for what is in it.
 ARG PYTHON_VERSION=3.11
-FROM python:${PYTHON_VERSION}-slim
+FROM python:${PYTHON_VERSION}-slim AS packages
 
 # PyTorch's builds without CUDA; another of its indexes, as .../whl/cu130, for a GPU.
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
@@ -9,6 +10,8 @@ ARG PIP_INDEX_URL
 ARG PIP_FIND_LINKS
 
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
+RUN python -m venv /opt/venv
+ENV PATH=/opt/venv/bin:$PATH
 WORKDIR /app
 
 # What changes seldom comes first: torch is most of the image, and the other packages change more often.
@@ -19,14 +22,33 @@ RUN pip install --upgrade pip; \
     echo "$TORCH_INDEX has no $torch: it comes from the ordinary index, with CUDA, in an image of gigabytes"
 RUN pip install -r requirements.txt && pip install --no-deps --no-warn-conflicts -r requirements-base.txt
 
+# A third of that is never used here: what label-studio-sdk brings for images and for converting exports, tests, what C++
+# extensions are built with, pip, and byte code of modules that are not imported. The import writes the byte code of those
+# that are, for processes that cannot write any, and fails where something is missing. Python compares the times of both
+# files in seconds, so the sources get one that no copy rounds.
+RUN pip uninstall --yes --quiet opencv-python-headless datamodel-code-generator black nltk regex pip && \
+    cd "$(python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')" && \
+    find torch/bin -mindepth 1 -maxdepth 1 ! -name torch_shm_manager -exec rm -r {} + && \
+    rm -r torch/include torch/test pandas/tests matplotlib/tests && \
+    find . -name __pycache__ -prune -exec rm -r {} + && \
+    find . -name '*.py' -exec touch --date=@0 {} + && \
+    python -c "import filelock, flask, gunicorn.app.wsgiapp, gunicorn.workers.gthread, label_studio_ml.api, \
+label_studio_sdk.client, label_studio_sdk.label_interface.interface, matplotlib.figure, matplotlib.backends.backend_svg, \
+matplotlib.dates, numpy.ctypeslib, pandas, prometheus_client.multiprocess, pydantic_settings, rq, safetensors.torch, \
+torch._dynamo"
+
+FROM python:${PYTHON_VERSION}-slim
 RUN useradd --uid 1000 --user-group --no-create-home --home-dir /data segmenter && install -d -o 1000 -g 1000 /data
+COPY --from=packages /opt/venv /opt/venv
+WORKDIR /app
 COPY gunicorn.conf.py _wsgi.py model.py ./
 COPY segmenter segmenter
 COPY backend backend
+COPY demo demo
 RUN python -m compileall -q .
 
 # The models, the training queue and nothing else are written: the rest of the file system may be read-only.
-ENV MODEL_DIR=/data HOME=/tmp PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+ENV PATH=/opt/venv/bin:$PATH MODEL_DIR=/data HOME=/tmp PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 VOLUME /data
 USER 1000:1000
 EXPOSE 9090

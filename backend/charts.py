@@ -65,14 +65,14 @@ def as_svg(figure: Figure, name: str, title: str, hints: Mapping[str, str] | Non
     return themed(written.getvalue(), name, title, hints or {})
 
 
-def draw_training(drawn: Mapping[str, Any], chosen_steps: int, name: str) -> str:
+def draw_training(data: Mapping[str, Any], chosen_steps: int, name: str) -> str:
     """The losses of all fits, step by step, and of held-out rows where stopping was considered."""
     with canvas(*SIZE) as figure:
         axes = _axes(figure)
-        for curve in sorted(drawn["losses"], key=lambda curve: curve["kept"]):
+        for curve in sorted(data["losses"], key=lambda curve: curve["kept"]):
             look = {"color": ACCENT, "linewidth": 1.2} if curve["kept"] else {"color": MUTED, "linewidth": 0.6}
             axes.plot(curve["steps"], curve["losses"], **look)
-        held_out = drawn["held_out_losses"]
+        held_out = data["held_out_losses"]
         if held_out:
             axes.plot(*zip(*held_out, strict=True), color=INK, linewidth=1.2, marker="o", markersize=4, linestyle="--")
         axes.axvline(chosen_steps, color=GRID, linewidth=1, zorder=0)
@@ -82,7 +82,7 @@ def draw_training(drawn: Mapping[str, Any], chosen_steps: int, name: str) -> str
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         axes.yaxis.set_major_locator(MaxNLocator(5))
         last = f", and on held-out rows from {held_out[0][1]:.2f} to {held_out[-1][1]:.2f}" if held_out else ""
-        return as_svg(figure, name, f"Training curve: loss by step in {len(drawn['losses'])} fits{last}")
+        return as_svg(figure, name, f"Training curve: loss by step in {len(data['losses'])} fits{last}")
 
 
 def draw_reliability(reliability: Sequence[Sequence[float]], name: str) -> str:

@@ -28,7 +28,7 @@ Segment = Sequence[Any]  # [start, end, code]
 
 
 def draw_recording(recording: Mapping[str, Any], states: Sequence[Mapping[str, Any]], name: str) -> str:
-    """One of the recordings that the engine's `drawn` holds."""
+    """One of the recordings that the engine's chart data hold."""
     scale = _DAY_MS if _is_dated(recording) else 1.0
     strips = 2 * (_STRIP + _STRIP_TITLE + _GAP)
     lanes = strips + len(recording["channels"]) * (_LANE + _LANE_TITLE)

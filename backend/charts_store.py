@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from backend.model_store import ModelStore
-from segmenter.model import DRAWN_FILE
+from segmenter.model import CHART_DATA_FILE
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ class Chart:
     """A picture, and what is told of it.
 
     segmenter: the place of the control that it is of. kind: training, confusion, reliability or recording. told: of a
-    recording, what the engine's `drawn` holds besides the curves.
+    recording, what the engine's chart data hold besides the curves.
     """
 
     segmenter: int
@@ -134,20 +134,21 @@ def _plan(store: ModelStore, project: int, version: str) -> Iterator[tuple[dict[
     from backend.charts_recording import draw_recording
 
     reports = store.reports(project, version)
-    for number, (report, drawn) in enumerate(zip(reports, _drawn(store, project, version, len(reports)), strict=True)):
+    found = _chart_data(store, project, version, len(reports))
+    for number, (report, data) in enumerate(zip(reports, found, strict=True)):
         named = partial(_entry, number)
-        if drawn.get("losses"):
+        if data.get("losses"):
             entry = named("training")
-            yield entry, partial(draw_training, drawn, report["chosen"]["steps"], _name(entry))
-        if drawn.get("confusion"):
+            yield entry, partial(draw_training, data, report["chosen"]["steps"], _name(entry))
+        if data.get("confusion"):
             entry = named("confusion")
-            yield entry, partial(draw_confusion, drawn["confusion"], drawn["states"], _name(entry))
+            yield entry, partial(draw_confusion, data["confusion"], data["states"], _name(entry))
         if report.get("reliability"):
             entry = named("reliability")
             yield entry, partial(draw_reliability, report["reliability"], _name(entry))
-        for place, recording in enumerate(drawn.get("recordings", ())):
+        for place, recording in enumerate(data.get("recordings", ())):
             entry = named("recording", place) | {"told": {key: recording[key] for key in _TOLD}}
-            yield entry, partial(draw_recording, recording, drawn["states"], _name(entry))
+            yield entry, partial(draw_recording, recording, data["states"], _name(entry))
 
 
 def _entry(segmenter: int, kind: str, place: int = 0) -> dict[str, Any]:
@@ -158,9 +159,9 @@ def _name(entry: Mapping[str, Any]) -> str:
     return str(entry["file"]).removesuffix(".svg")
 
 
-def _drawn(store: ModelStore, project: int, version: str, segmenters: int) -> Sequence[Mapping[str, Any]]:
+def _chart_data(store: ModelStore, project: int, version: str, segmenters: int) -> Sequence[Mapping[str, Any]]:
     """What each control's charts are drawn from; nothing for a version of an older release."""
-    path: Path = store.version_folder(project, version) / DRAWN_FILE
+    path: Path = store.version_folder(project, version) / CHART_DATA_FILE
     if not path.exists():
         return [{}] * segmenters
     found: list[Mapping[str, Any]] = json.loads(path.read_text("utf-8"))

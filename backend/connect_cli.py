@@ -69,7 +69,7 @@ def connect(context: click.Context, project: int, url: str, remove: bool) -> Non
             click.echo(", ".join(removed) or f"project {project} had neither a connection nor a webhook to {url}")
             return
         found = show(examine(installation, CHECKS), CHECKS)
-    broken = [finding for finding in found if finding.status == "failed"]
+    broken = [outcome for outcome in found.values() if outcome.status == "failed"]
     if broken:
         click.echo(f"\nTo change: {broken[0].advice or broken[0].found}")
     else:

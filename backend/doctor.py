@@ -31,16 +31,6 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Finding:
-    """An outcome under the name of its check."""
-
-    check: str
-    status: Status
-    found: str
-    advice: str = ""
-
-
-@dataclass(frozen=True)
 class Check:
     """One line of the list. look: None where there is nothing to check. needs: checks that must not have failed."""
 
@@ -142,8 +132,8 @@ class Installation:
             self.studio.close()
 
 
-def examine(installation: Installation, checks: Sequence[Check]) -> Iterator[Finding]:
-    """Try the checks in their order; one that needs a failed one is not tried, and says so."""
+def examine(installation: Installation, checks: Sequence[Check]) -> Iterator[tuple[str, Outcome]]:
+    """(check's name, what it found), in their order; a check that needs a failed one is not tried, and says so."""
     failures: dict[str, str] = {}  # a check without a result, and the failed one that is the reason
     for check in checks:
         cause = next((failures[need] for need in check.needs if need in failures), None)
@@ -152,7 +142,7 @@ def examine(installation: Installation, checks: Sequence[Check]) -> Iterator[Fin
             continue
         if outcome.status in ("failed", "not tried"):
             failures[check.name] = cause or check.name
-        yield Finding(check.name, outcome.status, outcome.found, outcome.advice)
+        yield check.name, outcome
 
 
 def _tried(check: Check, installation: Installation) -> Outcome | None:

@@ -10,7 +10,7 @@ from dataclasses import asdict
 import click
 
 from backend import doctor_connection, doctor_here, doctor_studio
-from backend.doctor import Check, Finding, Installation, examine
+from backend.doctor import Check, Installation, Outcome, examine
 
 INSTALLATION = (
     Check("settings", doctor_here.settings),
@@ -53,21 +53,21 @@ def doctor(context: click.Context, project: int | None, as_json: bool) -> None:
     with closing(Installation(project)) as installation:
         findings = examine(installation, checks)
         if as_json:
-            found = list(findings)
-            click.echo(json.dumps([asdict(finding) for finding in found], indent=1))
+            found = dict(findings)
+            click.echo(json.dumps([{"check": name, **asdict(outcome)} for name, outcome in found.items()], indent=1))
         else:
             found = show(findings, checks)
-    context.exit(int(any(finding.status == "failed" for finding in found)))
+    context.exit(int(any(outcome.status == "failed" for outcome in found.values())))
 
 
-def show(findings: Iterator[Finding], checks: Iterable[Check]) -> list[Finding]:
-    """Print each finding as it comes, and what to do on a line below; returns them."""
+def show(findings: Iterator[tuple[str, Outcome]], checks: Iterable[Check]) -> dict[str, Outcome]:
+    """Print what each check found as it comes, and what to do on a line below; returns it by the checks' names."""
     width = max(len(check.name) for check in checks)
-    shown = []
-    for finding in findings:
-        status = click.style(finding.status.ljust(9), fg=_COLOURS[finding.status])
-        click.echo(f"{status}  {finding.check.ljust(width)}  {finding.found}")
-        if finding.advice:
-            click.echo(f"{' ' * (width + 13)}-> {finding.advice}")
-        shown.append(finding)
+    shown = {}
+    for name, outcome in findings:
+        status = click.style(outcome.status.ljust(9), fg=_COLOURS[outcome.status])
+        click.echo(f"{status}  {name.ljust(width)}  {outcome.found}")
+        if outcome.advice:
+            click.echo(f"{' ' * (width + 13)}-> {outcome.advice}")
+        shown[name] = outcome
     return shown

@@ -31,12 +31,16 @@ from segmenter.pipeline import Task
 logger = logging.getLogger(__name__)
 
 _PAGE = 200  # annotated tasks asked for at once
-ANNOTATED = {
-    "filters": {
-        "conjunction": "and",
-        "items": [{"filter": "filter:tasks:total_annotations", "operator": "greater", "type": "Number", "value": 0}],
+# Queries of the Data Manager; an annotation that was skipped does not count.
+ANNOTATED, WITHOUT_ANNOTATION = (
+    {
+        "filters": {
+            "conjunction": "and",
+            "items": [{"filter": "filter:tasks:total_annotations", "operator": operator, "type": "Number", "value": 0}],
+        }
     }
-}
+    for operator in ("greater", "equal")
+)
 # Label Studio applies the list to the annotations inside the tasks as well: what is not named there is left out.
 _FIELDS = "id,data,annotations,result,was_cancelled,ground_truth,created_at,updated_at,parent_prediction,lead_time"
 _OVERLOADED = (429, 502, 503, 504)  # answers of a server, or of the proxy before it, that has too much to do

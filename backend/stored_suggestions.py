@@ -24,14 +24,10 @@ from label_studio_sdk import PredictionRequest
 from label_studio_sdk.client import LabelStudio
 from label_studio_sdk.core.api_error import ApiError
 
-from backend.label_studio import LabelStudioError, Studio
+from backend.label_studio import WITHOUT_ANNOTATION, LabelStudioError, Studio
 
 Order = Literal["oldest", "newest", "unsure"]
 
-_NO_ANNOTATION = {
-    "conjunction": "and",
-    "items": [{"filter": "filter:tasks:total_annotations", "operator": "equal", "type": "Number", "value": 0}],
-}
 _ORDERINGS: Mapping[Order, list[str]] = {
     "oldest": ["tasks:id"],
     "newest": ["-tasks:id"],
@@ -77,7 +73,7 @@ class SuggestionStudio(Studio):
         self, project: int, annotated: bool = False, order: Order = "oldest", limit: int | None = None
     ) -> list[int]:
         """The project's tasks without an annotation, or all of them; the first `limit` in that order."""
-        query = {"ordering": _ORDERINGS[order]} | ({} if annotated else {"filters": _NO_ANNOTATION})
+        query = {"ordering": _ORDERINGS[order]} | ({} if annotated else WITHOUT_ANNOTATION)
         tasks = self._list(project, query, "id", min(limit or _IDS_PAGE, _IDS_PAGE))
         return [task.id for task in islice(tasks, limit)]
 

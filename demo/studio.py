@@ -32,20 +32,20 @@ class Task:
 
 
 class Studio:
-    """A running Label Studio, logged in as the demo's user; as a context manager it ends the session's connections."""
+    """A running Label Studio, logged in; as a context manager it ends the session's connections."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, username: str = USERNAME, password: str = PASSWORD) -> None:
         self.url = url
         self._http = httpx.Client(base_url=url, timeout=_TIMEOUT, trust_env=False, headers={"Referer": url})
         self._http.get("/user/login/").raise_for_status()
         token = self._http.cookies["csrftoken"]
         answer = self._http.post(
-            "/user/login/", data={"email": USERNAME, "password": PASSWORD, "csrfmiddlewaretoken": token}
+            "/user/login/", data={"email": username, "password": password, "csrfmiddlewaretoken": token}
         )
         if answer.status_code != httpx.codes.FOUND:
             raise DemoError(
-                f"Label Studio does not let {USERNAME} in with the demo's password: take the password back that was "
-                "changed, or remove the folder .demo and start anew"
+                f"Label Studio does not let {username} in with the demo's password: take the password back that was "
+                "changed, or remove the demo's data (make demo: the folder .demo) and start anew"
             )
 
     def __enter__(self) -> Studio:
@@ -111,11 +111,6 @@ class Studio:
         """Submit an annotation, as an annotator does; returns its id. Label Studio's webhook goes out meanwhile."""
         return int(self._ask("POST", f"/api/tasks/{task}/annotations/", json={"result": list(result)})["id"])
 
-    def connection(self, connection: int) -> dict[str, Any]:
-        """A connected backend as Label Studio knows it; looking at it makes Label Studio ask the backend."""
-        answer: dict[str, Any] = self._ask("GET", f"/api/ml/{connection}")
-        return answer
-
     def start_training(self, connection: int) -> None:
         """Press "Start training" of a connected backend."""
         self._ask("POST", f"/api/ml/{connection}/train", json={}, timeout=_SLOW)
@@ -136,12 +131,6 @@ class Studio:
             json={"selectedItems": {"all": False, "included": list(tasks)}},
             timeout=_SLOW,
         )
-
-    def interactive_suggestion(self, connection: int, task: int, context: Mapping[str, Any]) -> dict[str, Any]:
-        """What the editor asks of an interactive backend while an annotator draws; nothing of it is stored."""
-        body = {"task": task, "context": dict(context)}
-        answer: dict[str, Any] = self._ask("POST", f"/api/ml/{connection}/interactive-annotating", json=body)
-        return answer
 
     def _ask(self, method: str, path: str, timeout: float = _TIMEOUT, **content: Any) -> Any:
         headers = {"X-CSRFToken": self._http.cookies["csrftoken"]}

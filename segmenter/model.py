@@ -25,7 +25,7 @@ from segmenter.regions import BACKGROUND, State
 # Raised when a stored model would be read wrongly by older or newer code.
 FORMAT = 2
 WEIGHTS_FILE, DESCRIPTION_FILE, REPORT_FILE = "model.safetensors", "model.json", "report.json"
-DRAWN_FILE = "drawn.json"  # what charts are drawn from; of no use to a model, so that `load` leaves it alone
+CHART_DATA_FILE = "chart_data.json"  # of no use to a model, so that `load` leaves it alone
 SCALING_ARRAYS = ("center", "scale", "relative_scale", "movement_center", "movement_scale", "lowest", "highest")
 # Larger than any honest model: what a foreign file asks for is not allocated.
 MOST_CHANNELS, MOST_STATES, MOST_WIDTHS, MOST_UNITS, MOST_MEMBERS = 4096, 4096, 16, 1024, 16
@@ -38,7 +38,7 @@ class FittedSegmenter:
     channels: the names that the features were learned from, in the order of the scaling's arrays. states: what the
     network's outputs mean, states[0] is BACKGROUND. view: what the networks are shown. networks: whose probabilities
     are averaged, in evaluation mode. temperature: what logits are divided by, so that probabilities are as sure as they
-    are right. report: plain data. drawn: plain data that charts are drawn from; empty when the model was loaded.
+    are right. report, chart_data: plain data; the latter is empty when the model was loaded.
     """
 
     control: str
@@ -51,7 +51,7 @@ class FittedSegmenter:
     decoding: Decoding
     temperature: float
     report: Mapping[str, Any]
-    drawn: Mapping[str, Any] = field(default_factory=dict)
+    chart_data: Mapping[str, Any] = field(default_factory=dict)
 
     def fits(self, labeling: Labeling) -> str | None:
         """None when it can suggest for this labeling, else the sentence that says why not."""
@@ -92,8 +92,8 @@ class Model:
         (folder / DESCRIPTION_FILE).write_text(json.dumps(description, indent=1, ensure_ascii=False), "utf-8")
         reports = [dict(segmenter.report) for segmenter in self.segmenters]
         (folder / REPORT_FILE).write_text(json.dumps(reports, indent=1, ensure_ascii=False, allow_nan=False), "utf-8")
-        pictures = [dict(segmenter.drawn) for segmenter in self.segmenters]
-        (folder / DRAWN_FILE).write_text(json.dumps(pictures, ensure_ascii=False, allow_nan=False), "utf-8")
+        pictures = [dict(segmenter.chart_data) for segmenter in self.segmenters]
+        (folder / CHART_DATA_FILE).write_text(json.dumps(pictures, ensure_ascii=False, allow_nan=False), "utf-8")
 
     @classmethod
     def load(cls, folder: Path) -> Model:

@@ -11,8 +11,8 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
+from segmenter.chart_data import Curve, chart_data, mean_losses
 from segmenter.decoding import Decoding
-from segmenter.drawn import Curve, drawn, mean_losses
 from segmenter.durations import learn_durations, short_segment, usual_segment
 from segmenter.errors import NothingToLearn, SegmenterError
 from segmenter.features import VIEWS, View, compute_features, learn_scaling, prepare
@@ -173,7 +173,7 @@ class _Fit:
             ),
             temperature=choice.temperature,
             report=self._report(choice, steps[-1], dropout, VIEWS[view]),
-            drawn=self._drawn(choice, variant, view),
+            chart_data=self._chart_data(choice, variant, view),
         )
 
     def _judge(self, index: int, fold: Fold) -> tuple[list[Judged], list[SegmentNetwork]]:
@@ -260,13 +260,13 @@ class _Fit:
         seed, folds = self.settings.seed, len(self.folds)
         return training_report(recordings, self.learned, choice, chosen, history, folds, seed)
 
-    def _drawn(self, choice: Choice, variant: int, view: int) -> dict[str, Any]:
+    def _chart_data(self, choice: Choice, variant: int, view: int) -> dict[str, Any]:
         """What charts are drawn from; variant: of the channel dropouts, view: of VIEWS, as chosen."""
         first = variant * len(self.checkpoints)
         trials = [(steps, (first + place) * len(VIEWS) + view) for place, steps in enumerate(self.checkpoints)]
         held_out = [(steps, choice.surprises[trial]) for steps, trial in trials if trial in choice.surprises]
         recordings = [(example.task, example.recording) for example in self.examples]
-        return drawn(self.curves, self.dropouts[variant], held_out, self.learned, choice.decoded, recordings)
+        return chart_data(self.curves, self.dropouts[variant], held_out, self.learned, choice.decoded, recordings)
 
 
 def rolling_widths(usual: int, recipe: Recipe) -> tuple[int, ...]:

@@ -177,7 +177,7 @@ def test_a_version_of_an_older_release_still_has_a_page(
     (folder / str(project) / "current").write_text(version)
     if kept == "rows alone":
         reports = json.loads((copied / "report.json").read_text())
-        (copied / "drawn.json").unlink()
+        (copied / "chart_data.json").unlink()
         (copied / "report.json").write_text(json.dumps([{**reports[0], "labels": None, "held_out": None}]))
         (copied / "SHA256SUMS").unlink()
     if kept == "damaged report":

@@ -39,6 +39,17 @@ class AnyStudio(Studio):
         body = {"project": project, "url": url, "title": title, "is_interactive": interactive}
         return int(self._ask("POST", "/api/ml/", json=body)["id"])
 
+    def connection(self, connection: int) -> dict[str, Any]:
+        """A connected backend as Label Studio knows it; looking at it makes Label Studio ask the backend."""
+        answer: dict[str, Any] = self._ask("GET", f"/api/ml/{connection}")
+        return answer
+
+    def interactive_suggestion(self, connection: int, task: int, context: Mapping[str, Any]) -> dict[str, Any]:
+        """What the editor asks of an interactive backend while an annotator draws; nothing of it is stored."""
+        body = {"task": task, "context": dict(context)}
+        answer: dict[str, Any] = self._ask("POST", f"/api/ml/{connection}/interactive-annotating", json=body)
+        return answer
+
     def connections(self, project: int) -> list[dict[str, Any]]:
         """A project's backends as Label Studio has them."""
         return list(self._ask("GET", "/api/ml/", params={"project": project}))

@@ -21,7 +21,7 @@ from tests.unit.test_charts import STATES, recording
 
 REPORT: dict[str, Any] = {**untrained().report, "chosen": {"steps": 8}, "reliability": [[0.9, 0.8, 50]]}
 TOLD = {"rows": 4, "differing": 0.25, "regions": 1, "found": 1, "channels_not_drawn": 0, "segments_not_drawn": 0}
-DRAWN = {
+CHART_DATA = {
     "states": STATES,
     "losses": [{"phase": "fitting", "kept": True, "steps": [4, 8], "losses": [0.7, 0.4]}],
     "held_out_losses": [[8, 0.5]],
@@ -40,7 +40,9 @@ def store(tmp_path: Path) -> ModelStore:
 
 
 def publish(store: ModelStore, **changes: Any) -> str:
-    return store.publish(1, Model((replace(untrained(), **{"report": REPORT, "drawn": DRAWN, **changes}),)), "<View/>")
+    return store.publish(
+        1, Model((replace(untrained(), **{"report": REPORT, "chart_data": CHART_DATA, **changes}),)), "<View/>"
+    )
 
 
 def test_a_version_is_drawn_once_and_read_with_what_is_told_of_it(store: ModelStore) -> None:
@@ -58,14 +60,14 @@ def test_a_version_is_drawn_once_and_read_with_what_is_told_of_it(store: ModelSt
 
 def test_a_version_of_an_older_release_gets_what_its_report_holds(store: ModelStore) -> None:
     version = publish(store)
-    (store.version_folder(1, version) / "drawn.json").unlink()
+    (store.version_folder(1, version) / "chart_data.json").unlink()
     draw_charts(store, 1, version, never)
     assert [chart.kind for chart in read_charts(store, 1, version) or []] == ["reliability"]
 
 
 def test_a_training_that_held_nothing_out_has_no_pictures_but_those_of_its_fit(store: ModelStore) -> None:
-    report, drawn = {**REPORT, "reliability": []}, {**DRAWN, "confusion": None, "recordings": []}
-    version = publish(store, report=report, drawn=drawn)
+    report, data = {**REPORT, "reliability": []}, {**CHART_DATA, "confusion": None, "recordings": []}
+    version = publish(store, report=report, chart_data=data)
     draw_charts(store, 1, version, never)
     assert [chart.kind for chart in read_charts(store, 1, version) or []] == ["training"]
 

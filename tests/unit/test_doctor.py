@@ -15,7 +15,7 @@ from click.testing import CliRunner
 
 from backend.cli import main
 from backend.connect_cli import connect
-from backend.doctor import Check, Finding, Installation, examine
+from backend.doctor import Check, Installation, Outcome, examine
 from backend.doctor_cli import CONNECTION, INSTALLATION, PROJECT, doctor
 from backend.doctor_connection import answer
 from backend.model_store import ModelStore
@@ -62,14 +62,14 @@ def set_up(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[SetUp]:
     studio.close()
 
 
-def findings(checks: tuple[Check, ...] = CHECKS) -> list[Finding]:
+def findings(checks: tuple[Check, ...] = CHECKS) -> dict[str, Outcome]:
     with closing(Installation(PROJECT_NUMBER)) as installation:
-        return list(examine(installation, checks))
+        return dict(examine(installation, checks))
 
 
 def test_all_is_well_with_a_set_up_that_is_in_order(set_up: SetUp) -> None:
-    found = {finding.check: finding for finding in findings()}
-    assert {finding.status for finding in found.values()} <= {"ok", "warning"}
+    found = findings()
+    assert {outcome.status for outcome in found.values()} <= {"ok", "warning"}
     assert found["key"].found.startswith("a personal access token until ")
     assert found["key"].found.endswith(", of anna@example.com")
     assert found["label config"].found == (
@@ -170,16 +170,16 @@ def test_what_is_amiss_is_named_with_what_to_do(
     set_up: SetUp, broken: Callable[[SetUp], None], check: str, status: str, found: str, advice: str
 ) -> None:
     broken(set_up)
-    told = {finding.check: finding for finding in findings()}
+    told = findings()
     assert told[check].status == status
     assert found in told[check].found
     assert advice in told[check].advice
-    assert [finding.check for finding in told.values() if finding.status == "failed"] in ([check], [])
+    assert [name for name, outcome in told.items() if outcome.status == "failed"] in ([check], [])
 
 
 def test_what_needs_a_failed_check_is_not_tried_and_names_it(set_up: SetUp) -> None:
     _away(set_up)
-    told = {finding.check: finding for finding in findings()}
+    told = findings()
     assert (told["recording"].status, told["recording"].found) == ("not tried", "it needs: Label Studio")
     assert told["model"].status == "ok"
 
@@ -215,9 +215,9 @@ def test_wrong_settings_are_told_in_a_sentence(set_up: SetUp, command: str) -> N
 def test_a_backend_that_only_label_studio_reaches_is_a_warning(set_up: SetUp) -> None:
     with closing(Installation(PROJECT_NUMBER, f"http://127.0.0.1:{free_port()}")) as installation:
         installation.__dict__["webhooks"] = [Webhook()]
-        (finding,) = examine(installation, [Check("backend", answer)])
-    assert finding.status == "warning"
-    assert finding.found.endswith("though it does Label Studio")
+        ((_, outcome),) = examine(installation, [Check("backend", answer)])
+    assert outcome.status == "warning"
+    assert outcome.found.endswith("though it does Label Studio")
 
 
 def test_connect_tells_the_one_thing_to_change(set_up: SetUp) -> None:

@@ -17,17 +17,17 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.version import Version
 
-from backend.cli import main
 from backend.settings import Settings
+from tests import compose
 
 ROOT = Path(__file__).resolve().parents[2]
 PRODUCT = [ROOT / "model.py", ROOT / "_wsgi.py", ROOT / "gunicorn.conf.py"] + [
     file for folder in ("segmenter", "backend") for file in sorted((ROOT / folder).rglob("*.py"))
 ]
-ENGINE = [file for file in PRODUCT if file.is_relative_to(ROOT / "segmenter")]  # whatever the checkout is called
 README = (ROOT / "README.md").read_text()
-COMPOSE = (ROOT / "docker-compose.yml").read_text()
+COMPOSE = compose.FILE.read_text()
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
+LABEL_STUDIO = (ROOT / "requirements-label-studio.txt").read_text()
 SETTINGS = [name.upper() for name in Settings.model_fields]
 
 
@@ -76,39 +76,62 @@ def test_what_others_pin_to_a_vulnerable_release_is_installed_as_we_pin_it(line:
     assert Version(version(Requirement(line).name)) >= Version(pinned.version)
 
 
-@pytest.mark.parametrize("file", ENGINE, ids=lambda file: file.name)
-def test_the_engine_knows_nothing_of_the_web(file: Path) -> None:
-    web = {"backend", "model", "flask", "werkzeug", "requests", "httpx", "label_studio_ml", "label_studio_sdk"}
-    assert set(imported(file)) & web == set()
-
-
 @pytest.mark.parametrize("name", sorted(set(SETTINGS) - {"PORT", "MODEL_DIR"}))  # fixed inside the container
 def test_docker_compose_passes_a_setting_on(name: str) -> None:
     assert re.search(rf"^    {name}: \$\{{{name}:-", COMPOSE, re.MULTILINE)
-    for service in ("segmenter", "web", "trainer"):
+    for service in ("segmenter", "web", "trainer", "demo-segmenter"):
         assert name in yaml.safe_load(COMPOSE)["services"][service]["environment"]
 
 
 @pytest.mark.parametrize(
     ("profile", "started"),
-    [(None, {"segmenter": 1}), ("scale", {"segmenter": 1, "web": 1, "trainer": 2, "redis": 1})],
+    [
+        (None, {"segmenter": 1}),
+        ("scale", {"segmenter": 1, "web": 1, "trainer": 2, "redis": 1}),
+        ("demo", {"segmenter": 1, "label-studio": 1, "demo-segmenter": 1, "demo": 1}),
+    ],
 )
-def test_docker_compose_starts_one_backend_or_two_web_hosts_with_two_trainers(
+def test_docker_compose_starts_one_backend_or_many_or_beside_it_a_demo(
     profile: str | None, started: dict[str, int]
 ) -> None:
-    services = yaml.safe_load(COMPOSE)["services"]
-    running = {name: service for name, service in services.items() if profile in service.get("profiles", [profile])}
+    running = compose.services(profile)
     assert {name: service.get("deploy", {}).get("replicas", 1) for name, service in running.items()} == started
-    backends = [service for name, service in running.items() if name != "redis"]
-    assert all("models:/data" in service["volumes"] for service in backends)
-    assert len({port for service in running.values() for port in service.get("ports", [])}) == len(
-        [name for name in started if name in ("segmenter", "web")]
-    )
-    if profile:
-        assert all("redis" in service["depends_on"] for service in backends)
-        assert {services[name]["environment"]["REDIS_URL"] for name in ("web", "trainer")} == {
-            "${REDIS_URL:-redis://redis:6379/0}"
-        }
+    ports = [port for service in running.values() for port in service.get("ports", [])]
+    assert len(ports) == len({port.rpartition(":")[0] for port in ports})
+
+
+@pytest.mark.parametrize("profile", ["scale", "demo"])
+def test_docker_compose_gives_its_backends_nothing_to_write_but_models_and_tmp(profile: str) -> None:
+    backends = [one for one in compose.services(profile).values() if one["image"] == "time-series-segmenter"]
+    assert len(backends) == 3
+    for service in backends:
+        assert (service["read_only"], service["tmpfs"], service["cap_drop"]) == (True, ["/tmp"], ["ALL"])
+        writable = [volume for volume in service["volumes"] if not volume.endswith(":ro")]
+        assert {volume.partition(":")[2] for volume in writable} <= {"/data"}
+
+
+def test_docker_compose_lets_the_backends_of_the_profile_scale_share_models_and_redis() -> None:
+    services = compose.services("scale")
+    for name in ("segmenter", "web", "trainer"):
+        assert "models:/data" in services[name]["volumes"]
+        assert "redis" in services[name]["depends_on"]
+    assert {services[name]["environment"]["REDIS_URL"] for name in ("web", "trainer")} == {"redis://redis:6379/0"}
+
+
+def test_docker_compose_keeps_the_profile_demo_apart_and_to_this_machine() -> None:
+    given = compose.services(REDIS_URL="redis://elsewhere", BASIC_AUTH_USER="a", BASIC_AUTH_PASS="b")
+    services = compose.services("demo", REDIS_URL="redis://elsewhere", BASIC_AUTH_USER="a", BASIC_AUTH_PASS="b")
+    added = {name: services[name] for name in services.keys() - given.keys()}
+    (release,) = re.findall(r"^label-studio==([\d.]+)", LABEL_STUDIO, re.MULTILINE)
+    assert services["label-studio"]["image"] == f"heartexlabs/label-studio:{release}"
+    assert all(port.startswith("127.0.0.1:") for service in added.values() for port in service.get("ports", []))
+    kept = {volume for service in added.values() for volume in service["volumes"]}
+    assert all(volume.startswith("demo-") for volume in kept)
+    key = services["label-studio"]["environment"]["LABEL_STUDIO_USER_TOKEN"]
+    for name in ("demo-segmenter", "demo"):
+        environment = compose.environment(services[name])
+        assert environment["LABEL_STUDIO_API_KEY"] == key
+        assert not {"REDIS_URL", "BASIC_AUTH_USER", "BASIC_AUTH_PASS"} & environment.keys()
 
 
 def test_kubernetes_would_take_the_example() -> None:
@@ -133,7 +156,8 @@ def test_systemd_would_take_the_unit(tmp_path: Path) -> None:
 
 
 def test_the_image_holds_every_file_of_the_product() -> None:
-    copied = [name for line in re.findall(r"^COPY (.*)$", DOCKERFILE, re.MULTILINE) for name in line.split()[:-1]]
+    copies = re.findall(r"^COPY (?!--from)(.*)$", DOCKERFILE, re.MULTILINE)
+    copied = [name for line in copies for name in line.split()[:-1]]
     let_through = re.findall(r"^!(.*)$", (ROOT / ".dockerignore").read_text(), re.MULTILINE)
     assert {file.relative_to(ROOT).parts[0] for file in PRODUCT} <= set(copied)
     assert sorted(copied) == sorted(let_through)
@@ -147,14 +171,3 @@ def test_the_readme_gives_the_defaults() -> None:
         default = getattr(field.default, "get_secret_value", lambda field=field: field.default)()
         shown = f"{default:g}" if isinstance(default, float) else str(default)
         assert table[name.upper()].strip() == described.get(name.upper(), shown), name
-
-
-def test_the_readme_names_commands_that_exist() -> None:
-    targets = set(re.findall(r"^(\w+):.*##", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    assert set(re.findall(r"(?:^    |`)make (\w+)", README, re.MULTILINE)) - targets == set()
-    assert set(re.findall(r"python -m backend (\w+)", README)) - set(main.commands) == set()
-
-
-def test_the_readme_links_to_files_that_exist() -> None:
-    links = re.findall(r"\]\((?!https?://)([^)#]+)\)", README)
-    assert [link for link in links if not (ROOT / link).exists()] == []

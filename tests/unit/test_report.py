@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from segmenter import drawn as drawn_module
-from segmenter.drawn import Curve, confusion_matrix, drawn, mean_losses, thin, thin_losses, worst_recordings
+from segmenter import chart_data as chart_data_module
+from segmenter.chart_data import Curve, chart_data, confusion_matrix, mean_losses, thin, thin_losses, worst_recordings
 from segmenter.recording import Recording
 from segmenter.regions import BACKGROUND, State
 from segmenter.report import label_table
@@ -114,7 +114,7 @@ def test_a_lone_peak_and_a_lone_dip_in_a_million_rows_are_drawn() -> None:
     values = np.zeros((1_000_000, 2))
     values[777_777, 0], values[123_456, 1] = 50.0, -3.0
     times, thinned = thin(np.arange(1_000_000) * 0.5, values)
-    assert len(times) == len(thinned) == drawn_module.MOST_POINTS
+    assert len(times) == len(thinned) == chart_data_module.MOST_POINTS
     assert thinned.max(axis=0).tolist() == [50.0, 0.0]
     assert thinned.min(axis=0).tolist() == [0.0, -3.0]
     assert abs(times[thinned[:, 0].argmax()] - 777_777 / 2) < 2 * 500_000 / len(times)
@@ -144,7 +144,7 @@ def test_losses_are_thinned_to_means_and_a_short_fit_is_not() -> None:
     steps, losses = thin_losses([1.0, 2.0, 3.0])
     assert (steps, losses) == ([1, 2, 3], [1.0, 2.0, 3.0])
     steps, losses = thin_losses(np.linspace(1, 0, 1_200).tolist())
-    assert len(steps) == len(losses) == drawn_module.MOST_LOSSES
+    assert len(steps) == len(losses) == chart_data_module.MOST_LOSSES
     assert steps[-1] == 1_200
     assert sorted(losses, reverse=True) == losses
     assert mean_losses([Curve("a", 0.0, [1.0, 3.0, 5.0, 7.0])], (2, 4, 6)) == [
@@ -160,9 +160,9 @@ def test_what_is_drawn_is_bounded_however_much_was_learned_from() -> None:
     stretches = [replace(decoded(0, text, text[::-1]), recording=number) for number in range(9)]
     recordings = [(f"{number}", recording(random.normal(size=(rows, channels)))) for number in range(9)]
     curves = [Curve("fitting", 0.0, random.random(5_000).tolist())] * 8
-    told = drawn(curves, 0.0, [(60, 0.5)], learned(*[text] * 9), stretches, recordings)
+    told = chart_data(curves, 0.0, [(60, 0.5)], learned(*[text] * 9), stretches, recordings)
     assert len(json.dumps(told, allow_nan=False)) < 500_000
     for one in told["recordings"]:
         assert len(one["channels"]) + one["channels_not_drawn"] == channels
-        assert max(len(one["annotated"]), len(one["suggested"])) <= drawn_module.MOST_SEGMENTS
+        assert max(len(one["annotated"]), len(one["suggested"])) <= chart_data_module.MOST_SEGMENTS
         assert one["segments_not_drawn"] > 10_000

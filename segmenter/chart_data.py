@@ -184,7 +184,7 @@ def _told(column: np.ndarray) -> list[float | None]:
     return [None if gap else value for value, gap in zip(rounded, np.isnan(column).tolist(), strict=True)]
 
 
-def drawn(
+def chart_data(
     curves: Sequence[Curve],
     dropout: float,
     held_out_losses: Sequence[tuple[int, float]],
