@@ -20,8 +20,8 @@ from segmenter.regions import State
 
 Place = Literal["first", "between", "last"]
 PLACES: tuple[Place, ...] = get_args(Place)
-# Fewer examples say nothing of what is usual; few say it vaguely, so that the spread is taken as wider.
-LEAST_EXAMPLES, VAGUENESS = 4, 2.0
+# One example says nothing of what is usual; two or three may agree by chance, so that their spread is taken as wider.
+LEAST_EXAMPLES, VAGUENESS = 2, 8.0
 LEAST_SPREAD = 0.01
 # Degrees of freedom of the Student distribution: an exception costs a bounded number of rows' evidence.
 FREEDOM = 4.0
@@ -128,7 +128,7 @@ def short_segment(codes: Sequence[np.ndarray]) -> float:
 def _usual(state: int, place: Place, logarithms: np.ndarray) -> Duration:
     middle = float(np.median(logarithms))
     spread = 1.4826 * float(np.median(np.abs(logarithms - middle)))  # of a normal distribution
-    return Duration(state, place, middle, max(spread, LEAST_SPREAD) * (1 + VAGUENESS / len(logarithms)))
+    return Duration(state, place, middle, max(spread, LEAST_SPREAD) * (1 + VAGUENESS / len(logarithms) ** 2))
 
 
 def _edges(codes: np.ndarray) -> np.ndarray:
