@@ -3,7 +3,8 @@
 ARG PYTHON_VERSION=3.11
 FROM python:${PYTHON_VERSION}-slim AS packages
 
-# PyTorch's builds without CUDA; another of its indexes, as .../whl/cu130, for a GPU.
+# PyTorch without CUDA, from its own index; TORCH=cuda is the ordinary index's, of gigabytes.
+ARG TORCH=cpu
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
 # pip's own settings, for a mirror or a folder of wheels.
 ARG PIP_INDEX_URL
@@ -14,13 +15,13 @@ RUN python -m venv /opt/venv
 ENV PATH=/opt/venv/bin:$PATH
 WORKDIR /app
 
-# What changes seldom comes first: torch is most of the image, and the other packages change more often.
-COPY requirements-base.txt requirements.txt ./
-RUN pip install --upgrade pip; \
-    torch=$(sed -n 's/^\(torch==[^ ;]*\).*/\1/p' requirements.txt); \
-    pip install --no-deps --retries 1 --index-url "$TORCH_INDEX" "$torch" || \
-    echo "$TORCH_INDEX has no $torch: it comes from the ordinary index, with CUDA, in an image of gigabytes"
-RUN pip install -r requirements.txt && pip install --no-deps --no-warn-conflicts -r requirements-base.txt
+# Exactly what the locks list, each file with its SHA-256. What changes seldom comes first: torch is most of the image.
+COPY locks/pip.txt locks/torch-cpu.txt locks/torch-cuda.txt locks/
+RUN pip install --require-hashes -r locks/pip.txt
+RUN [ "$TORCH" = cpu ] && pip install --require-hashes --no-deps --retries 1 --index-url "$TORCH_INDEX" -r locks/torch-cpu.txt || \
+    { echo "PyTorch with CUDA, from the ordinary index"; pip install --require-hashes --no-deps -r locks/torch-cuda.txt; }
+COPY locks/serve.txt locks/
+RUN pip install --require-hashes --no-deps --only-binary :all: -r locks/serve.txt
 
 # A third of that is never used here: what label-studio-sdk brings for images and for converting exports, tests, what C++
 # extensions are built with, pip, and byte code of modules that are not imported. The import writes the byte code of those

@@ -28,7 +28,7 @@ try:
 except ImportError as error:
     raise SystemExit(
         f"label-studio-ml cannot be imported ({error}); install it with: "
-        "pip install -r requirements.txt && pip install --no-deps -r requirements-base.txt"
+        "pip install --no-deps --require-hashes -r locks/serve.txt"
     ) from error
 
 logger = logging.getLogger(__name__)

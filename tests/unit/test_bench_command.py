@@ -8,14 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench import processes, serving, speed
+from bench import __main__ as command
+from bench import plots, processes, serving, speed
 from bench.figures import Chart, Figure, Line, Outcome, Panel
 from bench.generated import LABELS, VALUE_KEY, label_config, states
 from bench.report import JSON_FILE, MARKDOWN_FILE
-
-REASON = "requirements-bench.txt is not installed"
-command = pytest.importorskip("bench.__main__", reason=REASON)
-plots = pytest.importorskip("bench.plots", reason=REASON)
 
 
 @pytest.fixture
@@ -37,7 +34,6 @@ def data(tmp_path: Path) -> Path:
 def test_a_quick_run_measures_prints_and_writes(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    pytest.importorskip("sklearn", reason=REASON)
     monkeypatch.setattr(processes, "CORES", 1)  # no more processes than it takes
     monkeypatch.setattr(speed, "QUICK", speed.Plan(sizes=((300, 1),), annotated_rows=300, effort=0.01))
     out = tmp_path / "out"

@@ -16,7 +16,12 @@ ENGINE, SERVICE = sorted((ROOT / "segmenter").glob("*.py")), sorted((ROOT / "bac
 PRODUCT = [*ENGINE, *SERVICE, ROOT / "model.py", ROOT / "_wsgi.py", ROOT / "gunicorn.conf.py"]
 OURS = [
     *ROOT.glob("*.py"),
-    *(file for folder in ROOT.iterdir() if folder.name[0] != "." for file in folder.rglob("*.py")),
+    *(
+        file
+        for folder in ROOT.iterdir()
+        if folder.name[0] != "." and folder.name != "build"
+        for file in folder.rglob("*.py")
+    ),
 ]
 ARCHITECTURE = (ROOT / "docs/architecture.md").read_text()
 
