@@ -30,7 +30,7 @@ RUN pip install --require-hashes --no-deps --only-binary :all: -r locks/serve.tx
 RUN pip uninstall --yes --quiet opencv-python-headless datamodel-code-generator black nltk regex pip && \
     cd "$(python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')" && \
     find torch/bin -mindepth 1 -maxdepth 1 ! -name torch_shm_manager -exec rm -r {} + && \
-    rm -r torch/include torch/test pandas/tests matplotlib/tests && \
+    rm -rf torch/include torch/test pandas/tests matplotlib/tests && \
     find . -name __pycache__ -prune -exec rm -r {} + && \
     find . -name '*.py' -exec touch --date=@0 {} + && \
     python -c "import filelock, flask, gunicorn.app.wsgiapp, gunicorn.workers.gthread, label_studio_ml.api, \
