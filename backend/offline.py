@@ -25,7 +25,7 @@ def read_config(path: Path) -> tuple[Labeling, ...]:
 
 
 def files_beside(tasks: Path) -> Fetch:
-    """Recordings named by a path are read from beside the tasks' file."""
+    """Recordings named by a path are read from beside the tasks' file; what comes back raises RecordingError."""
 
     def fetch(address: str, task: int | str | None) -> bytes:
         path = tasks.parent / address

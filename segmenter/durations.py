@@ -121,7 +121,7 @@ def usual_segment(codes: Sequence[np.ndarray]) -> int:
 
 
 def short_segment(codes: Sequence[np.ndarray]) -> float:
-    """Rows of the shorter annotated segments: one in ten is shorter still."""
+    """Rows of the shorter segments in each recording's codes, int (rows,): one in ten is shorter still."""
     return float(np.quantile([span.rows for rows in codes for span in find_spans(np.maximum(rows, 0))] or [1], 0.1))
 
 

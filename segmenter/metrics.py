@@ -131,7 +131,7 @@ def pair_rows(labelled: Iterable[tuple[Targets, Sequence[Segment]]]) -> list[Pai
 
 
 def find_spans(codes: np.ndarray, background: bool = False) -> tuple[Span, ...]:
-    """Runs of one code in order, those of code 0 only on request."""
+    """Runs of one code in int (rows,) codes, in order; those of code 0 only on request."""
     if not len(codes):
         return ()
     firsts = np.concatenate([[0], np.flatnonzero(np.diff(codes)) + 1])

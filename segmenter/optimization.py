@@ -73,7 +73,7 @@ class Layout:
     window: int
 
     def with_targets(self, codes: Sequence[np.ndarray]) -> Rows:
-        """Rows to learn from, given each recording's codes; recordings without a known row are left out."""
+        """Rows to learn from, by each recording's codes, int (rows,); recordings without a known row are left out."""
         targets = torch.full((len(self.features),), IGNORED)
         starts = []
         for (first, rows), code in zip(self.places, codes, strict=True):

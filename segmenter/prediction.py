@@ -72,7 +72,10 @@ def decide(probabilities: np.ndarray, times: np.ndarray, segmenter: FittedSegmen
 
 
 def bound_values(segmenter: FittedSegmenter, recording: Recording) -> np.ndarray:
-    """The recording's values in the order of the segmenter's channels, float64 (rows, channels), bound by name."""
+    """The recording's values in the order of the segmenter's channels, float64 (rows, channels), bound by name.
+
+    Raises ModelError for a channel that the recording does not have.
+    """
     columns = {name.casefold(): index for index, name in reversed(list(enumerate(recording.channels)))}
     absent = [name for name in segmenter.channels if name.casefold() not in columns]
     if absent:
