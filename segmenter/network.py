@@ -44,10 +44,7 @@ class SegmentNetwork(nn.Module):
         self.local_head = nn.Linear(shape.stem, shape.states)
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
-        """Features, float32 (windows, rows, features), -> logits, float32 (windows, rows, states).
-
-        The rows of a window are a multiple of the stride.
-        """
+        """Logits of every row, shaped as above."""
         batch, rows, _ = features.shape
         local = torch.relu(self.local(features))
         steps = torch.relu(self.stem(local.transpose(1, 2))[:, :, : rows // self.shape.stride]).transpose(1, 2)
