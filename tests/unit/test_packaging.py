@@ -144,13 +144,16 @@ def test_the_licence_of_each_package_is_listed() -> None:
     assert {name for name in shipped if licences[name] == "UNKNOWN"} == {"cuda-toolkit", "label-studio-sdk"}  # in words
 
 
+def validate(schema: str, file: Path) -> None:
+    """Fail where a file is not as the schema of those who read it wants it."""
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", schema, str(file)]
+    checked = subprocess.run(command, capture_output=True, text=True)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
 @pytest.mark.parametrize("file", sorted((ROOT / ".github/workflows").glob("*.yml")), ids=lambda file: file.name)
 def test_github_would_take_the_workflow(file: Path) -> None:
-    schema = ["--builtin-schema", "vendor.github-workflows"]
-    checked = subprocess.run(
-        [sys.executable, "-m", "check_jsonschema", *schema, str(file)], capture_output=True, text=True
-    )
-    assert checked.returncode == 0, checked.stdout
+    validate("vendor.github-workflows", file)
     for job in yaml.safe_load(file.read_text())["jobs"].values():
         for step in job["steps"]:
             assert re.search(r"@[0-9a-f]{40}$", step.get("uses", "@" + 40 * "0")), "an action is named by its commit"
@@ -197,6 +200,10 @@ def test_docker_compose_gives_its_backends_nothing_to_write_but_models_and_tmp(p
         assert (service["read_only"], service["tmpfs"], service["cap_drop"]) == (True, ["/tmp"], ["ALL"])
         writable = [volume for volume in service["volumes"] if not volume.endswith(":ro")]
         assert {volume.partition(":")[2] for volume in writable} <= {"/data"}
+
+
+def test_docker_compose_would_take_the_file() -> None:
+    validate("vendor.compose-spec", compose.FILE)
 
 
 def test_docker_compose_lets_the_backends_of_the_profile_scale_share_models_and_redis() -> None:
