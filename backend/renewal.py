@@ -82,7 +82,7 @@ class Renewer:
         no version for the project's label config.
         """
         stored = self._store.load(project)
-        labelings = read_label_config(self._studio.project(project).label_config)
+        labelings = read_label_config(self._studio.project(project).label_config, self._settings.limits)
         if stored is None or not pairs(stored.model, labelings):
             raise LabelConfigError(
                 NO_PAIR if not labelings else f"project {project} has no model for its label config: train it first"
@@ -157,7 +157,7 @@ class Renewer:
 
     def _predict(self, model: StoredModel, labelings: Sequence[Labeling], task: SuggestedTask) -> Prediction:
         try:
-            return predict(model.model, labelings, Task(task.id, task.data), self._studio.fetch)
+            return predict(model.model, labelings, Task(task.id, task.data), self._studio.fetch, self._settings.limits)
         except LabelStudioError:
             raise
         except Exception as error:  # a bug: the other tasks go on, the log has the whole of it

@@ -78,7 +78,7 @@ def load_lesson(project: int, studio: Studio, settings: Settings) -> Lesson:
     Raises LabelStudioError, LabelConfigError, or NothingNew when there are fewer than MIN_ANNOTATED_TASKS.
     """
     label_config = studio.project(project).label_config
-    labelings = read_label_config(label_config)
+    labelings = read_label_config(label_config, settings.limits)
     tasks = tuple(task for task in studio.annotated_tasks(project) if task.annotated)
     if len(tasks) < settings.min_annotated_tasks:
         raise NothingNew(
