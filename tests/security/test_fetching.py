@@ -72,7 +72,7 @@ def serve(running: list[ThreadingHTTPServer]) -> Iterator[Callable[[], tuple[str
     def start() -> tuple[str, list[str]]:
         handler = type("Handler", (Web,), {"asked": [], "keys": []})
         server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         running.append(server)
         return f"http://127.0.0.1:{server.server_address[1]}", handler.asked
 
