@@ -47,6 +47,7 @@ preload_app = True  # torch is imported once and shared by the workers
 timeout = 120  # Label Studio waits 100 s for predictions
 graceful_timeout = 30
 keepalive = 5
+forwarder_headers = ""  # no request may say at which path all begins, not even one from this machine
 sendfile = False  # threads have no client's socket
 loglevel = settings.log_level.lower()
 accesslog = None

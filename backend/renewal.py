@@ -15,6 +15,7 @@ from datetime import datetime, timedelta, timezone
 from typing import TypeVar
 
 from backend.label_studio import LabelStudioError
+from backend.logs import unexpected
 from backend.model_store import ModelStore, StoredModel, is_version
 from backend.places import last_seen
 from backend.settings import Settings
@@ -160,9 +161,8 @@ class Renewer:
             return predict(model.model, labelings, Task(task.id, task.data), self._studio.fetch, self._settings.limits)
         except LabelStudioError:
             raise
-        except Exception as error:  # a bug: the other tasks go on, the log has the whole of it
-            logger.exception("task %(task)d", {"task": task.id})
-            return Prediction((), 0.0, f"{type(error).__name__}: {error}; the log has the details", read=False)
+        except Exception:  # a bug: the other tasks go on, the log has the whole of it
+            return Prediction((), 0.0, unexpected("task %(task)d", {"task": task.id}), read=False)
 
     def _drop_older(self, task: SuggestedTask) -> None:
         """Delete all of our suggestions but the newest, once that has been there for so long that no other is open."""

@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import Any
 
 from backend.label_studio import LabelStudioError, Studio
+from backend.logs import unexpected
 from backend.metrics import count_suggestions
 from backend.model_store import ModelStore, StoredModel
 from backend.places import last_seen, training_jobs
@@ -207,11 +208,8 @@ class Service:
                 return predict(stored.model, labelings, task_now, self.studio.fetch, self.settings.limits)
             except LabelStudioError as error:
                 failure = str(error)
-            except (
-                Exception
-            ) as error:  # a bug: the other tasks of the request are answered, the log has the whole of it
-                logger.exception("task %(task)s: an error that nobody expected", {"task": number})
-                failure = f"{type(error).__name__}: {error}; the log has the details"
+            except Exception:  # a bug: the other tasks of the request are answered, the log has the whole of it
+                failure = unexpected("task %(task)s", {"task": number})
         return Prediction((), 0.0, failure, read=False)
 
 
