@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import socket
+import threading
 import time
 import zlib
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
+from typing import Any
 
 import httpx
 
@@ -15,20 +18,52 @@ _REDIRECTS = 5
 _PACKINGS = ("gzip", "x-gzip")  # once: each further layer could grow a thousandfold
 
 
+class _Line:
+    """The new connections of a download, cut off when its answer has not begun by then, however slowly it comes."""
+
+    def __init__(self, seconds: float) -> None:
+        self._socket: socket.socket | None = None
+        self._timer = threading.Timer(seconds, self._cut)
+        self._timer.daemon = True
+
+    def __enter__(self) -> _Line:
+        self._timer.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._timer.cancel()
+
+    def trace(self, event: str, told: Mapping[str, Any]) -> None:
+        """Called by httpcore with all that it does."""
+        if event in ("connection.connect_tcp.complete", "connection.start_tls.complete"):
+            self._socket = told["return_value"].get_extra_info("socket")
+
+    def _cut(self) -> None:
+        if self._socket is not None:
+            with suppress(OSError):  # it is closed already
+                self._socket.shutdown(socket.SHUT_RDWR)
+
+
 @contextmanager
-def opened(client: httpx.Client, url: str, headers: Mapping[str, str]) -> Iterator[httpx.Response]:
-    """The answer that an address leads to, its body unread; raises httpx.HTTPError.
+def opened(client: httpx.Client, url: str, headers: Mapping[str, str], seconds: float) -> Iterator[httpx.Response]:
+    """The answer that an address leads to, its body unread; raises httpx.HTTPError, also where it takes too long.
 
     `client` follows no redirects by itself: it would read what comes with them to its end, which may be none.
     """
     request = client.build_request("GET", url, headers={**headers, "Accept-Encoding": "gzip"})
-    for _ in range(_REDIRECTS + 1):
-        with closing(client.send(request, stream=True)) as response:
+    response = None
+    with _Line(seconds) as line:
+        for _ in range(_REDIRECTS + 1):
+            request.extensions = {**request.extensions, "trace": line.trace}
+            response = client.send(request, stream=True)
             if response.next_request is None:
-                yield response
-                return
+                break
+            response.close()
             request = response.next_request
-    raise httpx.TooManyRedirects(f"more than {_REDIRECTS} redirects", request=request)
+        else:
+            raise httpx.TooManyRedirects(f"more than {_REDIRECTS} redirects", request=request)
+    with closing(response):
+        yield response
 
 
 def read_body(address: str, response: httpx.Response, limit: int, seconds: float) -> bytes:

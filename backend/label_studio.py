@@ -123,7 +123,7 @@ class Studio:
             ) from None
         try:
             headers = {"Authorization": self._authorization()} if ours else {}
-            with opened(self._downloads, url, headers) as response:
+            with opened(self._downloads, url, headers, 5 * self._timeout) as response:
                 if ours and response.status_code in _OVERLOADED:
                     self._busy(shown, response.status_code, response.headers)
                 if response.status_code != httpx.codes.OK:

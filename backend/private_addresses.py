@@ -21,6 +21,7 @@ import httpx
 
 from segmenter.errors import RecordingError
 
+Trace = Callable[[str, Mapping[str, Any]], None]
 Origin = tuple[str, str | None, int | None]
 _PORTS = {"http": 80, "https": 443}
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
@@ -60,6 +61,7 @@ def watch(host: str, private_allowed: bool) -> dict[str, list[Callable[..., Any]
         if origin(str(url)) == trusted:
             return
         request.headers.pop("Authorization", None)
+        request.headers["Connection"] = "close"  # so that each has a connection of its own, which is looked at
         if private_allowed or _is_proxied(url):
             return
         try:
@@ -67,13 +69,16 @@ def watch(host: str, private_allowed: bool) -> dict[str, list[Callable[..., Any]
         except OSError as error:  # as the connection would have said
             raise httpx.ConnectError(str(error), request=request) from error
         _refuse(url, [str(address[0]) for *_, address in found])
-        request.extensions = {**request.extensions, "trace": partial(_look_at_peer, url)}
+        traced = request.extensions.get("trace")
+        request.extensions = {**request.extensions, "trace": partial(_look_at_peer, url, traced)}
 
     return {"request": [look_up]}
 
 
-def _look_at_peer(url: httpx.URL, event: str, told: Mapping[str, Any]) -> None:
+def _look_at_peer(url: httpx.URL, traced: Trace | None, event: str, told: Mapping[str, Any]) -> None:
     """Called by httpcore with all that it does for a request; raises RecordingError once it has connected wrongly."""
+    if traced is not None:
+        traced(event, told)
     if event == "connection.connect_tcp.complete":
         stream = told["return_value"]
         try:

@@ -45,6 +45,11 @@ class Web(BaseHTTPRequestHandler):
             self.send_header("Location", place)
         for packing in PACKINGS.get(kind, ()):
             self.send_header("Content-Encoding", packing)
+        if kind == "/drips-headers":
+            with suppress(OSError):
+                while True:
+                    self.wfile.write(b"X: y\r\n")
+                    time.sleep(0.05)
         if kind in ("/endless", "/drips"):
             self.send_header("Transfer-Encoding", "chunked")
             self.end_headers()
@@ -254,6 +259,7 @@ def test_no_path_of_this_host_is_read_whatever_a_task_says(
         ("/bomb", "larger than 1 MB; raise MAX_RECORDING_MB"),
         ("/bomb-in-a-bomb", "packed as 'gzip, gzip'; expected it as it is"),
         ("/bomb-in-bombs", "packed as 'gzip, gzip, gzip'; expected it as it is"),
+        ("/drips-headers", "cannot be downloaded"),
         ("/drips", r"did not come within 0\.5 s \(5 times REQUEST_TIMEOUT\)"),
     ],
 )
