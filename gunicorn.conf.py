@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import sys
 from typing import Any
 
@@ -28,15 +29,26 @@ class _Log(Logger):  # type: ignore[misc]  # gunicorn has no types
         self.error_log.propagate = True
 
 
+def _open_files() -> int:
+    """How many files and connections a process may have open, after asking for more than the usual 1,024."""
+    allowed, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = max(allowed, min(most, 4096))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
+    return wanted
+
+
 logger_class = _Log
 bind = f"0.0.0.0:{settings.port}"
 workers = settings.workers
-worker_class = "gthread"
+worker_class = "backend.web_worker.WebWorker"
+worker_connections = min(1000, _open_files() // 2)  # for one more, the client that has been waited for longest goes
 threads = settings.threads
 preload_app = True  # torch is imported once and shared by the workers
 timeout = 120  # Label Studio waits 100 s for predictions
 graceful_timeout = 30
 keepalive = 5
+forwarder_headers = ""  # no request may say at which path all begins, not even one from this machine
+sendfile = False  # threads have no client's socket
 loglevel = settings.log_level.lower()
 accesslog = None
 control_socket_disable = True  # nobody needs to steer it from beside, and the home folder may be read-only

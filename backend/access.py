@@ -6,7 +6,7 @@ import base64
 import hmac
 import logging
 
-from flask import Flask, Response, jsonify, request
+from flask import Flask, Response, abort, jsonify, request
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from backend.settings import Settings
@@ -26,9 +26,16 @@ def add_access_checks(app: Flask, settings: Settings) -> None:
             " BASIC_AUTH_USER and BASIC_AUTH_PASS, or let a firewall pass only Label Studio",
             {"port": settings.port},
         )
+    app.before_request(_check_sender)
     app.config["MAX_CONTENT_LENGTH"] = int(settings.max_body_mb * 1e6)
     app.before_request(_check_size)
     app.register_error_handler(RequestEntityTooLarge, lambda _: _too_large(settings))
+
+
+def _check_sender() -> None:
+    """No page of another site may post here with the password that a browser has kept for ours."""
+    if request.method == "POST" and request.headers.get("Sec-Fetch-Site") in ("cross-site", "same-site"):
+        abort(403, "expected a request that no page of another site sends")
 
 
 def _accepted(settings: Settings) -> list[bytes]:

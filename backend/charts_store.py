@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from backend.model_store import ModelStore
+from segmenter.errors import ModelError
 from segmenter.model import CHART_DATA_FILE
 
 logger = logging.getLogger(__name__)
@@ -43,16 +44,25 @@ class Chart:
 
 
 def read_charts(store: ModelStore, project: int, version: str) -> list[Chart] | None:
-    """The pictures of a version, None while they are not drawn."""
+    """The pictures of a version, None while they are not drawn; raises ModelError where they are not ours."""
     folder = store.charts_folder(project, version)
     try:
         contents = json.loads((folder / _CONTENTS).read_text("utf-8"))
         return [
-            Chart(entry["segmenter"], entry["kind"], (folder / entry["file"]).read_text("utf-8"), entry["told"])
+            Chart(entry["segmenter"], entry["kind"], _inside(folder, entry["file"]).read_text("utf-8"), entry["told"])
             for entry in contents
         ]
     except (FileNotFoundError, NotADirectoryError):
         return None
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise ModelError(f"The charts in {folder} cannot be read ({error}): delete that folder.") from error
+
+
+def _inside(folder: Path, name: str) -> Path:
+    """A file of a folder; raises ValueError for what leads elsewhere."""
+    if Path(name).name != name or (folder / name).is_symlink():
+        raise ValueError(f"{name!r} is no file in it")
+    return folder / name
 
 
 def are_drawn(store: ModelStore, project: int, version: str) -> bool:

@@ -6,6 +6,7 @@ import hashlib
 from pathlib import Path
 
 from segmenter.errors import ModelError
+from segmenter.model import check_files
 
 CHECKSUMS_FILE = "SHA256SUMS"
 
@@ -16,12 +17,13 @@ def write_checksums(folder: Path) -> None:
 
 
 def check(folder: Path) -> None:
-    """Raises ModelError when a file of the folder is not what was published."""
+    """Raises ModelError when a file of the folder is not what was published, or no file at all."""
     try:
-        published = (folder / CHECKSUMS_FILE).read_text()
-        if published != _checksums(folder):
+        check_files(folder)
+        published = (folder / CHECKSUMS_FILE).read_bytes()
+        if published != _checksums(folder).encode():
             raise ModelError(f"The files in {folder} are not what {CHECKSUMS_FILE} says: use an older version.")
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         pass  # who reads the model says which file is missing; the checksums alone are no loss
 
 

@@ -88,7 +88,7 @@ class Installation:
     @cached_property
     def labelings(self) -> tuple[Labeling, ...]:
         """What the project's label config has to learn; raises LabelStudioError or LabelConfigError."""
-        return read_label_config(self.studio.project(self.project).label_config)
+        return read_label_config(self.studio.project(self.project).label_config, self.settings.limits)
 
     @cached_property
     def connections(self) -> list[Connection]:

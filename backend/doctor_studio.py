@@ -106,7 +106,9 @@ def recording(installation: Installation) -> Outcome:
     lengths = {}
     for labeling in installation.labelings:
         try:
-            lengths[labeling.object] = len(recording_of(task, labeling, installation.studio.fetch))
+            lengths[labeling.object] = len(
+                recording_of(task, labeling, installation.studio.fetch, installation.settings.limits)
+            )
         except RecordingError as error:
             return failed(f"task {task.id}: {error}")
     return ok(f"task {task.id}: " + ", ".join(f"{rows:,} rows of {name!r}" for name, rows in lengths.items()))

@@ -23,7 +23,8 @@ import httpx
 from label_studio_sdk.client import LabelStudio
 from label_studio_sdk.core.api_error import ApiError
 
-from backend.private_addresses import keep_public, origin
+from backend.downloads import opened, read_body
+from backend.private_addresses import origin, watch
 from backend.settings import Settings
 from segmenter.errors import RecordingError
 from segmenter.pipeline import Task
@@ -126,12 +127,12 @@ class Studio:
             ) from None
         try:
             headers = {"Authorization": self._authorization()} if ours else {}
-            with self._downloads.stream("GET", url, headers=headers) as response:
+            with opened(self._downloads, url, headers, 5 * self._timeout) as response:
                 if ours and response.status_code in _OVERLOADED:
                     self._busy(shown, response.status_code, response.headers)
                 if response.status_code != httpx.codes.OK:
                     raise RecordingError(_refusal(shown, response.status_code, ours))
-                return self._body(shown, response)
+                return read_body(shown, response, self._limit, 5 * self._timeout)
         except httpx.TimeoutException:
             raise RecordingError(
                 f"{shown} did not answer within {self._timeout:g} s (REQUEST_TIMEOUT); check that it is reachable"
@@ -151,16 +152,6 @@ class Studio:
             self.__dict__.pop("_downloads").close()
         if "_client" in self.__dict__:
             self.__dict__.pop("_client")._client_wrapper.httpx_client.httpx_client.close()
-
-    def _body(self, address: str, response: httpx.Response) -> bytes:
-        body = bytearray()
-        for piece in response.iter_bytes():
-            body += piece
-            if len(body) > self._limit:
-                raise RecordingError(
-                    f"{address} is larger than {self._limit / 1e6:g} MB; raise MAX_RECORDING_MB to read it"
-                )
-        return bytes(body)
 
     def _resolve(self, address: str, task: int | str | None) -> str:
         parts = urlsplit(address)
@@ -203,9 +194,8 @@ class Studio:
 
     @cached_property
     def _downloads(self) -> httpx.Client:
-        # httpx drops the Authorization header when a redirect leaves the origin.
-        hooks = {} if self._private_allowed else keep_public(self._host)
-        return httpx.Client(timeout=self._timeout, follow_redirects=True, max_redirects=5, event_hooks=hooks)
+        hooks = watch(self._host, self._private_allowed)
+        return httpx.Client(timeout=self._timeout, event_hooks=hooks)
 
     def _explain(self, error: ApiError | httpx.HTTPError | ValueError, wanted: str) -> NoReturn:
         if isinstance(error, httpx.TimeoutException):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import secrets
 import sys
 import threading
 from collections.abc import Mapping
@@ -60,6 +61,19 @@ def configure_logging(settings: Settings) -> None:
 def _may_be_told(record: logging.LogRecord) -> bool:
     """A library may set a level of its own, as werkzeug does, and is kept from telling more by this alone."""
     return record.levelno >= logging.WARNING or any(f"{record.name}.".startswith(f"{name}.") for name in OURS)
+
+
+def new_incident() -> str:
+    """An id by which what a client is told of an error leads to what the log has of it."""
+    return secrets.token_hex(4)
+
+
+def unexpected(where: str, facts: Mapping[str, Any]) -> str:
+    """Log the error that is being handled, a bug, with its traceback; returns what may be told of it."""
+    incident = new_incident()
+    sentence = f"{where}: an error that nobody expected, with the id %(incident)s"
+    logger.exception(sentence, {**facts, "incident": incident})
+    return f"an error that nobody expected; the backend's log has it under the id {incident}"
 
 
 def log_what_nobody_catches() -> None:

@@ -206,7 +206,7 @@ class ModelStore:
     def _current(self, project: int) -> tuple[str | None, bool]:
         try:
             words = (self.project_folder(project) / "current").read_text().split()
-        except (FileNotFoundError, NotADirectoryError):
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError, UnicodeDecodeError):
             return None, False
         if not words or not _VERSION.fullmatch(words[0]):
             return None, False
@@ -265,6 +265,8 @@ def is_version(name: str | None) -> bool:
 
 def _load(folder: Path) -> Model:
     """A version's model; raises ModelError when any of its files is not what was published."""
+    if folder.is_symlink():
+        raise ModelError(f"{folder} is a link: use another version.")
     check(folder)
     return Model.load(folder)
 

@@ -15,6 +15,7 @@ from datetime import datetime, timedelta, timezone
 from typing import TypeVar
 
 from backend.label_studio import LabelStudioError
+from backend.logs import unexpected
 from backend.model_store import ModelStore, StoredModel, is_version
 from backend.places import last_seen
 from backend.settings import Settings
@@ -82,7 +83,7 @@ class Renewer:
         no version for the project's label config.
         """
         stored = self._store.load(project)
-        labelings = read_label_config(self._studio.project(project).label_config)
+        labelings = read_label_config(self._studio.project(project).label_config, self._settings.limits)
         if stored is None or not pairs(stored.model, labelings):
             raise LabelConfigError(
                 NO_PAIR if not labelings else f"project {project} has no model for its label config: train it first"
@@ -157,12 +158,11 @@ class Renewer:
 
     def _predict(self, model: StoredModel, labelings: Sequence[Labeling], task: SuggestedTask) -> Prediction:
         try:
-            return predict(model.model, labelings, Task(task.id, task.data), self._studio.fetch)
+            return predict(model.model, labelings, Task(task.id, task.data), self._studio.fetch, self._settings.limits)
         except LabelStudioError:
             raise
-        except Exception as error:  # a bug: the other tasks go on, the log has the whole of it
-            logger.exception("task %(task)d", {"task": task.id})
-            return Prediction((), 0.0, f"{type(error).__name__}: {error}; the log has the details", read=False)
+        except Exception:  # a bug: the other tasks go on, the log has the whole of it
+            return Prediction((), 0.0, unexpected("task %(task)d", {"task": task.id}), read=False)
 
     def _drop_older(self, task: SuggestedTask) -> None:
         """Delete all of our suggestions but the newest, once that has been there for so long that no other is open."""

@@ -17,6 +17,7 @@ from backend.service import service
 from backend.settings import Settings
 from backend.training_jobs import QueueError
 from segmenter.errors import NotXml
+from segmenter.limits import LONGEST_CONFIG
 
 logger = logging.getLogger(__name__)
 
@@ -26,7 +27,7 @@ _PROJECT = re.compile(r"([0-9]{1,18})(\.[0-9]+)?")  # Label Studio writes "<id>.
 def add_routes(app: Flask, model_class: type[ModelBase], settings: Settings) -> None:
     """Put our routes and checks onto the SDK's app."""
     add_access_checks(app, settings)
-    app.before_request(_check_body)
+    app.before_request(lambda: _check_body(settings.max_tasks))
     app.before_request(_note_label_config)
     app.register_error_handler(HTTPException, _in_one_sentence)
     # Neither generation's own /webhook can answer Label Studio's real events: lists, ids only, no payload at all.
@@ -82,7 +83,7 @@ def _note_label_config() -> None:
             abort(400, str(problem))
 
 
-def _check_body() -> None:
+def _check_body(max_tasks: int) -> None:
     """Refuse what the SDK's routes would stumble over, and hand them a body in the one form they all take."""
     if request.method != "POST" or request.routing_exception:
         return
@@ -104,6 +105,8 @@ def _check_body() -> None:
         tasks = body.get("tasks")
         if not isinstance(tasks, list) or not all(isinstance(task, dict) for task in tasks):
             abort(400, "expected `tasks` to be a list of tasks")
+        if len(tasks) > max_tasks:
+            abort(400, f"expected at most {max_tasks:,} tasks at once, found {len(tasks):,}; raise MAX_TASKS for more")
         body["label_config"] = _text(body, "label_config")
         params = body.get("params")
         context = params.get("context") if isinstance(params, dict) else None
@@ -114,6 +117,8 @@ def _text(body: Mapping[str, Any], key: str) -> str:
     text = body.get(key)
     if text is not None and not isinstance(text, str):
         abort(400, f"expected `{key}` to be text, found a JSON {type(text).__name__}")
+    if text and len(text) > LONGEST_CONFIG:
+        abort(400, f"expected a label config of at most {LONGEST_CONFIG:,} characters as `{key}`, found {len(text):,}")
     return text or ""
 
 

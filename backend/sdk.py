@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import logging
 import os
-import uuid
 from abc import abstractmethod
 from functools import cached_property
 from typing import Any
 
 from flask import Flask, Response, jsonify
 from label_studio_sdk.label_interface.interface import LabelInterface
+
+from backend.logs import new_incident
 
 if os.environ.get("MODEL_DIR") == "":
     del os.environ["MODEL_DIR"]  # 2.x opens a cache there as it is imported, and would stumble over an empty name
@@ -83,6 +84,7 @@ def create_app(model_class: type[ModelBase]) -> Flask:
     # The SDK's own hooks log headers and bodies, tokens included; 2.x's basic auth fails on names that are not ASCII.
     app.before_request_funcs.clear()
     app.after_request_funcs.clear()
+    app.error_handler_spec.clear()  # which tell the client what the exception says, paths included
     app.after_request(_keep_tracebacks_here)
     return app
 
@@ -114,7 +116,7 @@ def _keep_tracebacks_here(response: Response) -> Response:
     """The SDK answers an error with its traceback and logs it; the client gets an id to look it up by instead."""
     if response.status_code < 500:
         return response
-    incident = uuid.uuid4().hex[:8]
+    incident = new_incident()
     logger.error(
         "the request answered %(code)d above has the id %(incident)s",
         {"code": response.status_code, "incident": incident},

@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import Any
 
 from backend.label_studio import LabelStudioError, Studio
+from backend.logs import unexpected
 from backend.metrics import count_suggestions
 from backend.model_store import ModelStore, StoredModel
 from backend.places import last_seen, training_jobs
@@ -18,6 +19,7 @@ from backend.settings import Settings, current_settings
 from segmenter.errors import LabelConfigError
 from segmenter.finishing import entries_so_far
 from segmenter.labeling import Labeling, read_label_config
+from segmenter.limits import LONGEST_CONFIG, Limits
 from segmenter.pipeline import NO_PAIR, Prediction, Task, misfits, pairs, predict
 
 logger = logging.getLogger(__name__)
@@ -28,6 +30,7 @@ COUNTED_EVENTS = frozenset(
 )
 # All that Label Studio's webhook is to tell of; START_TRAINING comes by another way.
 WEBHOOK_EVENTS = COUNTED_EVENTS | {"TASKS_CREATED", "PROJECT_UPDATED"}
+_TOLD = 1000  # projects that the log is not told twice of
 _READ_AT_ONCE = 4  # recordings of one request that are downloaded and read side by side
 
 
@@ -49,7 +52,7 @@ class Service:
     def remember(self, project: int, label_config: str) -> LabelConfigError | None:
         """Take note of the label config that a request came with; returns why nothing is suggested for it, if so."""
         self.seen.note_label_config(project, label_config)
-        _, problem = _labelings(label_config)
+        _, problem = _labelings(label_config, self.settings.limits)
         if problem:
             self._tell(project, [str(problem)])
         return problem
@@ -57,7 +60,8 @@ class Service:
     def event(self, project: int, event: str, payload: Mapping[str, Any]) -> int | None:
         """Take note of an event; returns the number of the training it asked for, None when it asked for none."""
         row = payload.get("project")
-        if isinstance(row, Mapping) and isinstance(label_config := row.get("label_config"), str) and label_config:
+        label_config = row.get("label_config") if isinstance(row, Mapping) else None
+        if isinstance(label_config, str) and 0 < len(label_config) <= LONGEST_CONFIG:
             self.remember(project, label_config)
         if event == "TASKS_CREATED":  # an import may bring annotations, and its payload does not show them
             self.jobs.look(project, event)
@@ -140,8 +144,8 @@ class Service:
         version, now = self.store.current_version(project), self.seen.label_config(project)
         if version is None or now is None:
             return False
-        before, _ = _labelings(self.store.label_config(project, version))
-        after, problem = _labelings(now)
+        before, _ = _labelings(self.store.label_config(project, version), self.settings.limits)
+        after, problem = _labelings(now, self.settings.limits)
         return problem is None and set(map(_unordered, before)) != set(map(_unordered, after))
 
     def _misfits(self, project: int, stored: StoredModel | None) -> tuple[str | None, list[str]]:
@@ -149,7 +153,7 @@ class Service:
         label_config = self.seen.label_config(project)
         if label_config is None:
             return None, []
-        labelings, problem = _labelings(label_config)
+        labelings, problem = _labelings(label_config, self.settings.limits)
         if problem:
             return str(problem), []
         return None, misfits(stored.model, labelings) if stored else []
@@ -157,6 +161,8 @@ class Service:
     def _tell(self, project: int, reasons: Sequence[str]) -> None:
         """Tell the log what is wrong with a project's label config, once until it changes."""
         if self._told.get(project, ()) != tuple(reasons):
+            if len(self._told) >= _TOLD:
+                self._told.clear()
             self._told[project] = tuple(reasons)
             for reason in reasons:
                 logger.warning("project %(project)d: %(reason)s", {"project": project, "reason": reason})
@@ -169,7 +175,7 @@ class Service:
         tasks: Sequence[Mapping[str, Any]],
         context: Mapping[str, Any] | None,
     ) -> list[Prediction]:
-        labelings, problem = _labelings(label_config)
+        labelings, problem = _labelings(label_config, self.settings.limits)
         self._tell(project, [str(problem)] if problem else misfits(stored.model, labelings))
         if not pairs(stored.model, labelings):
             return []
@@ -198,14 +204,12 @@ class Service:
         else:
             try:
                 so_far = () if context is None else entries_so_far(context, task)
-                return predict(stored.model, labelings, Task(number, data, so_far=so_far), self.studio.fetch)
+                task_now = Task(number, data, so_far=so_far)
+                return predict(stored.model, labelings, task_now, self.studio.fetch, self.settings.limits)
             except LabelStudioError as error:
                 failure = str(error)
-            except (
-                Exception
-            ) as error:  # a bug: the other tasks of the request are answered, the log has the whole of it
-                logger.exception("task %(task)s: an error that nobody expected", {"task": number})
-                failure = f"{type(error).__name__}: {error}; the log has the details"
+            except Exception:  # a bug: the other tasks of the request are answered, the log has the whole of it
+                failure = unexpected("task %(task)s", {"task": number})
         return Prediction((), 0.0, failure, read=False)
 
 
@@ -215,11 +219,11 @@ def service() -> Service:
     return Service(current_settings())
 
 
-@lru_cache(maxsize=64)
-def _labelings(label_config: str) -> tuple[tuple[Labeling, ...], LabelConfigError | None]:
+@lru_cache(maxsize=32)
+def _labelings(label_config: str, limits: Limits) -> tuple[tuple[Labeling, ...], LabelConfigError | None]:
     """The pairs of a label config, or why there are none."""
     try:
-        labelings = read_label_config(label_config)
+        labelings = read_label_config(label_config, limits)
     except LabelConfigError as error:
         return (), error
     return labelings, None if labelings else LabelConfigError(NO_PAIR)

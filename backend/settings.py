@@ -13,6 +13,7 @@ from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_vali
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from redis import Redis
 
+from segmenter.limits import Limits
 from segmenter.training import TrainingSettings
 
 _USER = re.compile("//[^/]*@")  # in an address
@@ -71,9 +72,20 @@ class Settings(BaseSettings):
         default="auto", description="Where trainings run: `cuda` is a GPU, `auto` takes one where there is one."
     )
     request_timeout: float = Field(
-        default=20.0, gt=0, description="Seconds without an answer after which a download or a Label Studio call fails."
+        default=20.0,
+        gt=0,
+        description="Seconds without an answer after which a download or a Label Studio call fails; a whole download"
+        " may take 5 times as long.",
     )
     max_recording_mb: float = Field(default=200.0, gt=0, description="Larger recordings are refused, in megabytes.")
+    max_rows: int = Field(default=10_000_000, ge=1, description="Recordings with more rows are refused.")
+    max_channels: int = Field(
+        default=1000, ge=1, description="Recordings with more columns and time series with more channels are refused."
+    )
+    max_labels: int = Field(default=1000, ge=1, description="Label configs with more labels are refused.")
+    max_tasks: int = Field(
+        default=5000, ge=1, description="Requests for suggestions for more tasks at once are refused."
+    )
     allow_private_addresses: bool = Field(
         default=False,
         description="Whether tasks may name recordings on private or local addresses other than Label Studio's.",
@@ -148,8 +160,14 @@ class Settings(BaseSettings):
             threads=self.training_threads,
             unlabeled=self.unlabeled,
             effort=self.training_effort,
+            limits=self.limits,
             device="cuda" if self.device != "cpu" and torch.cuda.is_available() else "cpu",
         )
+
+    @property
+    def limits(self) -> Limits:
+        """What is refused as too large to read."""
+        return Limits(self.max_rows, self.max_channels, self.max_labels)
 
     @property
     def many_machines(self) -> bool:

@@ -13,14 +13,14 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from types import FrameType
 
 import torch
 
 from backend.charts_store import draw_charts, undrawn
 from backend.label_studio import LabelStudioError, Studio
-from backend.logs import configure_logging, log_what_nobody_catches
+from backend.logs import configure_logging, log_what_nobody_catches, unexpected
 from backend.model_store import ModelStore
 from backend.places import training_jobs
 from backend.renewal import Renewals, Renewer
@@ -68,8 +68,16 @@ class Lesson:
     @property
     def fingerprint(self) -> str:
         """The same for the same labels, channels and annotations, however they were stored."""
-        tasks = sorted(json.dumps(asdict(task), sort_keys=True, default=str) for task in self.tasks)
+        tasks = sorted(_as_text(task) for task in self.tasks)
         return hashlib.sha256("\n".join((repr(self.labelings), *tasks)).encode("utf-8", "replace")).hexdigest()
+
+
+def _as_text(task: Task) -> str:
+    facts = {"id": task.id, "data": task.data, "annotations": task.annotations, "so_far": task.so_far}
+    try:
+        return json.dumps(facts, sort_keys=True, default=str)
+    except RecursionError:  # one such task keeps no other from being learned
+        return f"task {task.id} is nested too deeply to be looked at"
 
 
 def load_lesson(project: int, studio: Studio, settings: Settings) -> Lesson:
@@ -78,7 +86,7 @@ def load_lesson(project: int, studio: Studio, settings: Settings) -> Lesson:
     Raises LabelStudioError, LabelConfigError, or NothingNew when there are fewer than MIN_ANNOTATED_TASKS.
     """
     label_config = studio.project(project).label_config
-    labelings = read_label_config(label_config)
+    labelings = read_label_config(label_config, settings.limits)
     tasks = tuple(task for task in studio.annotated_tasks(project) if task.annotated)
     if len(tasks) < settings.min_annotated_tasks:
         raise NothingNew(
@@ -150,12 +158,10 @@ class _Trainer:
         except (ClaimLost, QueueError):
             raise
         except Exception as error:
-            known = isinstance(error, LabelStudioError | SegmenterError | NotStored) or _is_out_of_memory(error)
             logger.log(
                 logging.WARNING if isinstance(error, SegmenterError) else logging.ERROR,
                 "project %(project)d: training failed after %(seconds).1f s: %(reason)s",
                 {"project": job.project, "seconds": round(time.monotonic() - began, 1), "reason": error},
-                exc_info=None if known else error,  # a bug: the log has the whole of it
             )
             self._fail(job, error)
 
@@ -172,7 +178,7 @@ class _Trainer:
         elif _is_out_of_memory(error):
             self._jobs.fail(job, _OUT_OF_MEMORY)
         else:
-            self._jobs.fail(job, f"{type(error).__name__}: {error}; the log has the details")
+            self._jobs.fail(job, unexpected("project %(project)d", {"project": job.project}))  # a bug
 
     def _train(self, job: Job) -> None:
         """Load what there is to learn, learn it, publish; the version that served before then serves on."""

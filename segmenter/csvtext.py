@@ -12,6 +12,7 @@ import numpy.typing as npt
 from segmenter.csvtable import CsvTable, unquoted
 from segmenter.errors import RecordingError
 from segmenter.jsnumber import js_number, js_trim
+from segmenter.limits import USUAL, Limits
 
 Positions = npt.NDArray[np.int64]
 
@@ -20,6 +21,7 @@ _BLANK_LINE = re.compile(rb"(?:\A|\n)[ \t\v\f\r]*\n")
 _PADDED_LINE = re.compile(rb"(?:\A|\n)[ \t\v\f\r\n]|[ \t\v\f\r]\n")
 _NOT_INDENTED = re.compile(rb"^[ \v\f\r]*[^ \t\v\f\r\n]", re.MULTILINE)
 _INDENT = re.compile(rb"^[ \v\f\r]*\t", re.MULTILINE)
+_LOOKED_AT = 65_536  # characters of a line, to guess its separator
 _CANDIDATES = re.compile(r"[,;\s]")
 _IN_ORDER = "\x1f"  # the separator of a file that had to be put in order first: it is in no file of text
 _KINDS = (
@@ -35,13 +37,15 @@ _KINDS = (
 _PAGES = (b"<!doctype", b"<html", b"<head", b"<body", b"<?xml")
 
 
-def read_table(content: bytes, separator: str, names: Collection[str], *, keep_quotes: bool = False) -> CsvTable:
+def read_table(
+    content: bytes, separator: str, names: Collection[str], limits: Limits = USUAL, *, keep_quotes: bool = False
+) -> CsvTable:
     """A file as a table. `separator`: a character, or "auto". `names`: the columns wanted by name.
 
     The first line is a header where the editor takes it for one (some cell of it is text with a number below, or the
     other way round), and where it holds one of the `names`. `keep_quotes`: leave the quotes around cells.
 
-    Raises RecordingError when there are no rows, or what there is cannot be a table.
+    Raises RecordingError when there are no rows, what there is cannot be a table, or is larger than the limits allow.
     """
     content = _text(content)
     if separator == "\t":
@@ -55,6 +59,7 @@ def read_table(content: bytes, separator: str, names: Collection[str], *, keep_q
     second, _ = _line(content, after)
     if separator == "auto":
         separator = _guess_separator(first, second)
+    _check_columns(first, second, separator, limits)
     head, data = _split(first, separator), _split(second, separator)
     if separator == "\t" and len(head) != len(data):
         head, data = _split(js_trim(first), separator), _split(js_trim(second), separator)
@@ -62,6 +67,7 @@ def read_table(content: bytes, separator: str, names: Collection[str], *, keep_q
     if not headless:
         _check_width(first, second, head, data)
     body = _lines(content, 0 if headless else after)
+    check_rows(body.count(b"\n"), limits)  # before memory is taken for each
     remarks: tuple[str, ...] = ()
     ends, breaks = _marks(body, separator)
     if not _is_regular(body, separator, len(head), ends, breaks):
@@ -73,6 +79,23 @@ def read_table(content: bytes, separator: str, names: Collection[str], *, keep_q
     written = [str(place) for place in range(len(head))] if headless else head
     breaks = breaks.reshape(len(ends), len(head) - 1)
     return CsvTable(tuple(written), headless, body, separator, ends, breaks, remarks)
+
+
+def check_rows(rows: int, limits: Limits) -> None:
+    """Raise RecordingError where there are more than the limits allow."""
+    if rows > limits.rows:
+        raise RecordingError(
+            f"the recording has {rows:,} rows, at most {limits.rows:,} are read: cut it in parts, or raise MAX_ROWS"
+        )
+
+
+def _check_columns(first: str, second: str, separator: str, limits: Limits) -> None:
+    columns = max(line.count(separator) for line in (first, second)) + 1
+    if columns > limits.channels:
+        raise RecordingError(
+            f"the file has {columns:,} columns, at most {limits.channels:,} are read: leave out what is not labelled,"
+            " or raise MAX_CHANNELS"
+        )
 
 
 def shorten(text: str) -> str:
@@ -130,7 +153,7 @@ def _lines(content: bytes, start: int) -> bytes:
 
 def _guess_separator(first: str, second: str) -> str:
     """The separator both lines agree on: the editor looks at the second line alone and gives up on several kinds."""
-    kinds: list[str] = list(dict.fromkeys(_CANDIDATES.findall(second)))
+    kinds: list[str] = list(dict.fromkeys(_CANDIDATES.findall(second[:_LOOKED_AT])))
     if len(kinds) == 1:
         return kinds[0]
     agreeing = [kind for kind in (",", ";", "\t", " ") if 0 < second.count(kind) == first.count(kind)]

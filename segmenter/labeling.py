@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 import xml.etree.ElementTree as ET
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Literal, NoReturn
 
 from segmenter.d3patterns import finest_step
 from segmenter.errors import LabelConfigError, NotXml, RecordingError
+from segmenter.limits import LONGEST_CONFIG, USUAL, Limits
 
 # The editor's names for separators; of any other text longer than one character it takes the first.
 _SEPARATOR_NAMES = {"tab": "\t", "\\t": "\t", "space": " ", "auto": "auto", "comma": ",", "dot": "."}
@@ -58,7 +60,7 @@ class Labeling:
             return self.value_key  # the editor takes a value without "$" as it stands
         where = f"the task's data, of which the time series {self.object!r} is to show {self.value_key!r}"
         if found is None or found == "":
-            has = ", ".join(map(repr, data)) or "nothing"
+            has = ", ".join([ascii(key)[:40] for key in islice(data, 8)] + ["…"] * (len(data) > 8)) or "nothing"
             raise RecordingError(f"{where}, has only {has}: mend the task's data, or the value of the time series")
         if not isinstance(found, str | Mapping):
             kind = type(found).__name__
@@ -68,15 +70,20 @@ class Labeling:
         return found
 
 
-def read_label_config(xml: str) -> tuple[Labeling, ...]:
+def read_label_config(xml: str, limits: Limits = USUAL) -> tuple[Labeling, ...]:
     """Every pair of a time series and a control on it, in document order; () where the config has none.
 
     Controls that point to nothing or to something other than a time series, and controls without a `<Label>` of their
     own, are left out. A time series of a pair that has no `<Channel>` is refused: the editor would draw nothing, and
     which of the file's columns it means cannot be guessed.
 
-    Raises NotXml when the text is not XML or holds entities, LabelConfigError when a time series contradicts itself.
+    Raises NotXml when the text is not XML or holds entities, LabelConfigError when a time series contradicts itself, or
+    where there is more than the limits allow.
     """
+    if len(xml) > LONGEST_CONFIG:
+        raise LabelConfigError(
+            f"the label config has {len(xml):,} characters, at most {LONGEST_CONFIG:,} are read: make it shorter"
+        )
     elements = list(_walk(_parse(xml)))
     series = {_attributes(element).get("name", ""): element for element in elements if _tag(element) == "timeseries"}
     labelings = []
@@ -86,7 +93,22 @@ def read_label_config(xml: str) -> tuple[Labeling, ...]:
             for target in dict.fromkeys(part.strip() for part in attributes.get("toname", "").split(",")):
                 if target and target in series:
                     labelings.append(_labeling(control, series[target]))
+                    _check_size(labelings, limits)
     return tuple(labelings)
+
+
+def _check_size(labelings: Sequence[Labeling], limits: Limits) -> None:
+    channels = len(labelings[-1].channels)
+    if channels > limits.channels:
+        raise LabelConfigError(
+            f"the time series {labelings[-1].object!r} has {channels:,} channels, at most {limits.channels:,} are read:"
+            " name fewer, or raise MAX_CHANNELS"
+        )
+    if sum(len(labeling.labels) for labeling in labelings) > limits.labels:
+        raise LabelConfigError(
+            f"the label config has more than {limits.labels:,} labels (those of a control once for each time series):"
+            " make them fewer, or raise MAX_LABELS"
+        )
 
 
 class _NoDoctype(ET.TreeBuilder):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import stat
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -28,6 +29,7 @@ WEIGHTS_FILE, DESCRIPTION_FILE, REPORT_FILE = "model.safetensors", "model.json",
 CHART_DATA_FILE = "chart_data.json"  # of no use to a model, so that `load` leaves it alone
 SCALING_ARRAYS = ("center", "scale", "relative_scale", "movement_center", "movement_scale", "lowest", "highest")
 # Larger than any honest model: what a foreign file asks for is not allocated.
+MOST_BYTES, MOST_HEADER = 100_000_000, 1_000_000  # of a file, and of what safetensors has in front of the weights
 MOST_CHANNELS, MOST_STATES, MOST_WIDTHS, MOST_UNITS, MOST_MEMBERS = 4096, 4096, 16, 1024, 16
 
 
@@ -102,10 +104,11 @@ class Model:
         An OSError that says nothing about the model itself (too many open files, no permission) passes through.
         """
         try:
+            check_files(folder)
             description = json.loads((folder / DESCRIPTION_FILE).read_text("utf-8"))
             reports = json.loads((folder / REPORT_FILE).read_text("utf-8"))
             tensors = load_file(folder / WEIGHTS_FILE)
-        except (FileNotFoundError, IsADirectoryError, ValueError, RecursionError, SafetensorError) as error:
+        except (FileNotFoundError, NotADirectoryError, ValueError, RecursionError, SafetensorError) as error:
             raise ModelError(
                 f"The model in {folder} cannot be read ({error}): train again or use an older version."
             ) from error
@@ -128,6 +131,26 @@ class Model:
             raise ModelError(
                 f"The model in {folder} is damaged ({error}): train again or use an older version."
             ) from error
+
+
+def check_files(folder: Path) -> None:
+    """Raise ModelError where a folder holds more than plain files of an honest size, or OSError where it is none.
+
+    A foreign folder may hold links to anywhere, pipes that never end, and headers that fill the memory.
+    """
+    for path in folder.iterdir():
+        found = path.lstat()
+        if not stat.S_ISREG(found.st_mode):
+            raise ModelError(f"{path} is no plain file: a model has no others, use another version.")
+        if found.st_size > MOST_BYTES:
+            raise ModelError(f"{path} has {found.st_size:,} bytes, no model's file has: use another version.")
+    if (folder / WEIGHTS_FILE).exists():
+        with (folder / WEIGHTS_FILE).open("rb") as file:
+            header = int.from_bytes(file.read(8), "little")
+        if header > MOST_HEADER:
+            raise ModelError(
+                f"The header of {WEIGHTS_FILE} in {folder} is too long: train again or use another version."
+            )
 
 
 def _describe(segmenter: FittedSegmenter) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Any
 from segmenter.errors import LabelConfigError, NothingToLearn, RecordingError
 from segmenter.finishing import keep_clear, read_drawn
 from segmenter.labeling import Labeling
+from segmenter.limits import USUAL, Limits
 from segmenter.model import FittedSegmenter, Model
 from segmenter.prediction import suggest
 from segmenter.recording import Recording, read_recording
@@ -96,7 +97,7 @@ def learn(
         fetch_once = _once(fetch)
         for labeling in labelings:
             try:
-                example = read_task(task, labeling, fetch_once)
+                example = read_task(task, labeling, fetch_once, settings.limits)
             except RecordingError as error:
                 left_out[LeftOut(task.id, str(error))] = None
                 continue
@@ -112,7 +113,9 @@ def learn(
     return Learned(Model(tuple(segmenters)), len(used), tuple(left_out))
 
 
-def predict(model: Model, labelings: Sequence[Labeling], task: Task, fetch: Fetch) -> Prediction:
+def predict(
+    model: Model, labelings: Sequence[Labeling], task: Task, fetch: Fetch, limits: Limits = USUAL
+) -> Prediction:
     """A task's recording -> segments of every labeling the model knows, as Label Studio's result entries.
 
     They keep clear of what is drawn so far. A recording that cannot be read gives nothing but the reason.
@@ -124,7 +127,7 @@ def predict(model: Model, labelings: Sequence[Labeling], task: Task, fetch: Fetc
     fetch_once = _once(fetch)
     for labeling, segmenter in pairs(model, labelings):
         try:
-            recording = recording_of(task, labeling, fetch_once)
+            recording = recording_of(task, labeling, fetch_once, limits)
             drawn = read_drawn(task.so_far, labeling, recording) if task.so_far else None
         except RecordingError as error:
             failures.append(str(error))
@@ -184,18 +187,18 @@ def _misfits(segmenter: FittedSegmenter | None, labeling: Labeling) -> list[str]
     ]
 
 
-def read_task(task: Task, labeling: Labeling, fetch: Fetch) -> Example | None:
+def read_task(task: Task, labeling: Labeling, fetch: Fetch, limits: Limits = USUAL) -> Example | None:
     """None for a task that has nothing to learn from: only skipped annotations, or suggestions accepted unseen."""
     if not task.annotated:
         return None
-    recording = recording_of(task, labeling, fetch)
+    recording = recording_of(task, labeling, fetch, limits)
     regions = annotated_regions(task.annotations, labeling, recording.axis)
     if regions is None:
         return None
     return Example(str(task.id), recording, regions_to_targets(regions, recording, labeling))
 
 
-def recording_of(task: Task, labeling: Labeling, fetch: Fetch) -> Recording:
+def recording_of(task: Task, labeling: Labeling, fetch: Fetch, limits: Limits = USUAL) -> Recording:
     """The recording that a task's data names; raises RecordingError."""
     value = labeling.task_value(task.data)
     if labeling.value_type == "url":
@@ -203,7 +206,7 @@ def recording_of(task: Task, labeling: Labeling, fetch: Fetch) -> Recording:
             kind = type(value).__name__
             raise RecordingError(f"expected an address under {labeling.value_key!r} in the task's data, found {kind}")
         value = fetch(value, task.id)
-    recording = read_recording(value, labeling)
+    recording = read_recording(value, labeling, limits)
     for remark in recording.remarks:
         logger.info("task %(task)s: %(remark)s", {"task": task.id, "remark": remark})
     return recording

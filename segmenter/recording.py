@@ -11,9 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from segmenter.csvtable import CsvTable, Texts, cells_to_floats, unquoted
-from segmenter.csvtext import read_table, shorten
+from segmenter.csvtext import check_rows, read_table, shorten
 from segmenter.errors import RecordingError
 from segmenter.labeling import Labeling
+from segmenter.limits import USUAL, Limits
 from segmenter.timeaxis import TimeAxis
 
 Floats = npt.NDArray[np.float64]
@@ -38,26 +39,26 @@ class Recording:
         return len(self.times)
 
 
-def read_recording(content: bytes | str | Mapping[str, Any], labeling: Labeling) -> Recording:
+def read_recording(content: bytes | str | Mapping[str, Any], labeling: Labeling, limits: Limits = USUAL) -> Recording:
     """A recording from CSV bytes, JSON text or a JSON object {column: [values]}.
 
     Raises RecordingError with the column, what was expected and what the file has instead.
     """
     if isinstance(content, Mapping):
-        return _from_json(content, labeling)
+        return _from_json(content, labeling, limits)
     raw = content.encode(errors="replace") if isinstance(content, str) else content
     if labeling.value_type == "url" and not raw.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"{"):
-        return _from_csv(raw, labeling)
+        return _from_csv(raw, labeling, limits)
     try:
         columns = _json_object(raw)
     except RecordingError as not_json:
         if labeling.value_type == "json":
             raise
         try:
-            return _from_csv(raw, labeling)  # so does the editor
+            return _from_csv(raw, labeling, limits)  # so does the editor
         except RecordingError:
             raise not_json from None
-    return _from_json(columns, labeling)
+    return _from_json(columns, labeling, limits)
 
 
 def _json_object(content: bytes) -> Mapping[str, Any]:
@@ -77,10 +78,10 @@ def _json_object(content: bytes) -> Mapping[str, Any]:
     return found
 
 
-def _from_csv(content: bytes, labeling: Labeling) -> Recording:
+def _from_csv(content: bytes, labeling: Labeling, limits: Limits) -> Recording:
     by_name = [name for name in (labeling.time_column, *labeling.channels) if name and not _is_index(name)]
     keep_quotes = '"' in (labeling.time_format or "")
-    table = read_table(content, labeling.separator, by_name, keep_quotes=keep_quotes)
+    table = read_table(content, labeling.separator, by_name, limits, keep_quotes=keep_quotes)
     places = [_channel_place(table.names, name) for name in labeling.channels]
     axis = TimeAxis(labeling.time_column, labeling.time_format)
     times_place = None if labeling.time_column is None else _time_place(table.names, labeling.time_column)
@@ -99,7 +100,7 @@ def _from_csv(content: bytes, labeling: Labeling) -> Recording:
     return Recording(times, values, labeling.channels, axis, remarks)
 
 
-def _from_json(content: Mapping[str, Any], labeling: Labeling) -> Recording:
+def _from_json(content: Mapping[str, Any], labeling: Labeling, limits: Limits) -> Recording:
     columns = {
         str(name): cells
         for name, cells in content.items()
@@ -124,6 +125,7 @@ def _from_json(content: Mapping[str, Any], labeling: Labeling) -> Recording:
     rows = next(iter(lengths.values()))
     if rows == 0:
         raise RecordingError("the JSON's columns hold no values: mend the task's data")
+    check_rows(rows, limits)
     axis = TimeAxis(labeling.time_column, labeling.time_format)
     times: Floats = np.arange(rows, dtype=np.float64)
     if labeling.time_column is not None:

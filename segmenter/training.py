@@ -17,6 +17,7 @@ from segmenter.durations import learn_durations, short_segment, usual_segment
 from segmenter.errors import NothingToLearn, SegmenterError
 from segmenter.features import VIEWS, View, compute_features, learn_scaling, prepare
 from segmenter.labeling import Labeling
+from segmenter.limits import USUAL, Limits
 from segmenter.model import FittedSegmenter
 from segmenter.network import NetworkShape, SegmentNetwork
 from segmenter.optimization import RECIPE, Recipe, lay_out, train_network
@@ -40,6 +41,7 @@ class TrainingSettings:
     seed: the same seed, examples and number of threads give the same weights. threads: cores that torch may use while
     fitting. unlabeled: whether rows outside all regions are learned as background, or left out (every row then gets a
     label). effort: factor on the steps of each fit: 0.5 takes half the time. device: where torch fits, "cpu" or "cuda".
+    limits: of the recordings; larger ones are left out.
     """
 
     seed: int = 0
@@ -47,6 +49,7 @@ class TrainingSettings:
     unlabeled: Literal["background", "ignore"] = "background"
     effort: float = 1.0
     device: str = "cpu"
+    limits: Limits = USUAL
 
 
 @dataclass(frozen=True, eq=False)

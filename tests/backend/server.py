@@ -95,6 +95,10 @@ class Server:
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait(timeout=10)
 
+    def fresh_client(self, timeout: float) -> httpx.Client:
+        """A client of its own connections."""
+        return httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=timeout)
+
     def event(self, action: str, project: int, **payload: Any) -> httpx.Response:
         """Send an event as Label Studio's webhook does."""
         return self.http.post("/webhook", json=self.event_body(action, project, **payload))

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import base64
-import threading
 import time
 from collections.abc import Callable, Iterator
 from email.utils import formatdate
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
@@ -56,35 +54,6 @@ def client(studio: StandIn, make_client: MakeClient) -> Studio:
     return make_client(studio.address, studio.key)
 
 
-class Elsewhere(BaseHTTPRequestHandler):
-    """Another server: notes the credentials it is shown, redirects where a test wants it to."""
-
-    seen: list[str | None]
-    to: str | None
-
-    def do_GET(self) -> None:
-        type(self).seen.append(self.headers.get("Authorization"))
-        self.send_response(302 if self.to and self.path == "/away" else 200)
-        if self.to and self.path == "/away":
-            self.send_header("Location", self.to)
-        self.send_header("Content-Length", "3")
-        self.end_headers()
-        self.wfile.write(b"a,b")
-
-    def log_message(self, format: str, *args: Any) -> None:
-        pass
-
-
-@pytest.fixture
-def elsewhere() -> Iterator[tuple[str, type[Elsewhere]]]:
-    handler = type("Handler", (Elsewhere,), {"seen": [], "to": None})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_address[1]}", handler
-    server.shutdown()
-    server.server_close()
-
-
 def test_annotated_tasks_come_page_by_page(client: Studio, studio: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("backend.label_studio._PAGE", 2)
     tasks = [studio.add_task(3, b"x", []) for _ in range(5)]
@@ -118,27 +87,6 @@ def test_a_local_files_address_keeps_its_query(client: Studio, studio: StandIn) 
     studio.files["/data/local-files/"] = b"local"
     assert client.fetch("/data/local-files/?d=pump/1.csv", 12) == b"local"
     assert studio.requests[-1] == "/data/local-files/?d=pump/1.csv"
-
-
-def test_another_host_never_sees_the_key(client: Studio, elsewhere: tuple[str, type[Elsewhere]]) -> None:
-    address, handler = elsewhere
-    assert client.fetch(f"{address}/file.csv", 12) == b"a,b"
-    assert handler.seen == [None]
-
-
-def test_a_redirect_to_another_host_does_not_take_the_key_along(
-    elsewhere: tuple[str, type[Elsewhere]], make_client: MakeClient
-) -> None:
-    foreign, handler = elsewhere
-    ours = type("Ours", (Elsewhere,), {"seen": [], "to": f"{foreign}/there"})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), ours)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    client = make_client(f"http://127.0.0.1:{server.server_address[1]}", "a-legacy-token")
-    assert client.fetch("/away", 12) == b"a,b"
-    assert ours.seen == ["Token a-legacy-token"]
-    assert handler.seen == [None]
-    server.shutdown()
-    server.server_close()
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,13 @@
-"""What real processes log at DEBUG, in either form: what happened, and nothing secret."""
+"""What real processes log at DEBUG, in either form, show and store: what happened, and nothing secret."""
 
 from __future__ import annotations
 
 import base64
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -41,10 +43,11 @@ ADDRESSES = [
 
 @dataclass
 class Told:
-    """The logs of a web host and a trainer host, and the tasks that had the addresses."""
+    """The logs of a web host and a trainer host, what they show and store, and the tasks that had the addresses."""
 
     web: str
     trainer: str
+    elsewhere: dict[str, str]
     tasks: list[int]
     key: str
 
@@ -61,10 +64,17 @@ def told(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     server = Server(studio, folder / "models", **settings)
     host = TrainerHost(studio, folder / "models", folder / "trainer.log", **settings)
     try:
-        tasks = _live(server, studio, redis)
+        tasks = _live(server, studio)
+        elsewhere = _shown(server) | _titles(server.process.pid, host.process.pid)
+        redis.kill()
+        assert server.event("START_TRAINING", PROJECT).status_code == 503
+        assert server.http.get("/metrics").status_code == 200
         host.stop()
         server.close()
-        yield request.param, Told(server.log_text(), host.log.read_text(), tasks, studio.key)
+        yield (
+            request.param,
+            Told(server.log_text(), host.log.read_text(), elsewhere | _stored(folder / "models"), tasks, studio.key),
+        )
     finally:
         host.kill()
         server.close()
@@ -72,7 +82,7 @@ def told(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         studio.close()
 
 
-def _live(server: Server, studio: StandIn, redis: RedisServer) -> list[int]:
+def _live(server: Server, studio: StandIn) -> list[int]:
     server.http.get("/versions")
     server.http.get("/versions", auth=(BASIC[0], "a-wrong-password"))
     server.http.auth = BASIC
@@ -91,10 +101,38 @@ def _live(server: Server, studio: StandIn, redis: RedisServer) -> list[int]:
     studio.failing_with = 401
     server.event("START_TRAINING", PROJECT)
     server.wait_for_state(PROJECT, "failed")
-    redis.kill()
-    assert server.event("START_TRAINING", PROJECT).status_code == 503
-    assert server.http.get("/metrics").status_code == 200
     return tasks
+
+
+def _shown(server: Server) -> dict[str, str]:
+    """Every page, and what is answered to whom it is not for."""
+    project = f"/projects/{PROJECT}"
+    paths = ["/", "/health", "/metrics", "/versions", "/projects", "/projects/list", project, f"{project}/state",
+             f"{project}/status", f"{project}?version=x", "/nothing"]  # fmt: skip
+    shown = {path: server.http.get(path).text for path in paths}
+    assert f"Project {PROJECT}" in shown[project]
+    assert shown[f"{project}/status"].count('"reason"') > 4  # of the tasks that could not be read, too
+    return shown | {f"{path}, refused": server.http.get(path, auth=("x", "y")).text for path in paths}
+
+
+def _titles(*groups: int) -> dict[str, str]:
+    """What `ps` shows of all processes of these groups."""
+    found = {}
+    for process in Path("/proc").iterdir():
+        if process.name.isdigit():
+            with suppress(OSError):
+                stat = (process / "stat").read_text()
+                if int(stat.rsplit(")", 1)[1].split()[2]) in groups:
+                    found[f"process {process.name}"] = stat + (process / "cmdline").read_text()
+    assert len(found) > 4
+    return found
+
+
+def _stored(folder: Path) -> dict[str, str]:
+    """Every file that is kept, models included."""
+    files = {str(path): path.read_text("latin-1") for path in folder.rglob("*") if path.is_file()}
+    assert any(name.endswith("model.safetensors") for name in files)
+    return files
 
 
 @pytest.mark.parametrize("secret", ["the key", *SECRETS])
@@ -103,6 +141,13 @@ def test_no_line_holds_a_secret(told: tuple[str, Told], secret: str) -> None:
     word = logs.key if secret == "the key" else SECRETS[secret]
     assert word not in logs.web
     assert word not in logs.trainer
+
+
+@pytest.mark.parametrize("secret", ["the key", *SECRETS])
+def test_no_page_metric_model_or_process_title_holds_a_secret(told: tuple[str, Told], secret: str) -> None:
+    _, logs = told
+    word = logs.key if secret == "the key" else SECRETS[secret]
+    assert [name for name, text in logs.elsewhere.items() if word in text] == []
 
 
 def test_what_happened_is_told_of_each_task_and_training(told: tuple[str, Told]) -> None:

@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from flask import Flask
 
+from backend import access
 from tests.backend.label_studio import StandIn
 from tests.backend.server import Server
 from tests.recordings import CONFIG
@@ -178,3 +180,47 @@ def test_json_however_deep_is_answered_not_died_of(
     answer = guarded.http.post(path, content=deep, headers=headers)
     assert answer.status_code in (200, 201, 400), answer.text
     assert guarded.workers() == [worker]
+
+
+def test_every_route_asks_for_the_password_whatever_the_method(guarded: Server) -> None:
+    from _wsgi import app
+
+    for rule in app.url_map.iter_rules():
+        path = rule.rule.replace("<project>", "1").replace("<path:filename>", "style.css")
+        assert "<" not in path
+        for method in ("GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "HEAD"):
+            if path not in ("/", "/health"):
+                assert guarded.http.request(method, path).status_code == 401, (method, path)
+
+
+@pytest.mark.parametrize(
+    "path", ["//metrics", "/./metrics", "/health/../metrics", "/health/", "/%2e/metrics", "/health%00"]
+)
+def test_no_other_way_to_write_an_address_opens_it(guarded: Server, path: str) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", guarded.port, timeout=10)
+    with closing(connection):
+        connection.request("GET", path, headers={"SCRIPT_NAME": "/metrics", "X-Forwarded-For": "127.0.0.1"})
+        assert connection.getresponse().status in (400, 401, 404)
+
+
+@pytest.mark.parametrize("header", [basic(RIGHT), basic(b"x:y"), basic(b""), b"none"])
+def test_credentials_are_compared_as_bytes_in_constant_time_all_of_them(
+    monkeypatch: pytest.MonkeyPatch, header: bytes
+) -> None:
+    compared = []
+    monkeypatch.setattr(access.hmac, "compare_digest", lambda *pair: compared.append(pair) or False)
+    with Flask(__name__).test_request_context("/x", headers={"Authorization": header.decode()}):
+        answer = access._check_credentials([RIGHT, RIGHT.decode().encode("latin-1")])
+    assert answer is not None
+    assert answer.status_code == 401
+    assert [type(one) for pair in compared for one in pair] == [bytes] * 4
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+def test_a_page_of_another_site_cannot_post_with_the_password_a_browser_kept(guarded: Server, site: str) -> None:
+    headers = {"Authorization": basic(RIGHT), "Sec-Fetch-Site": site, "Content-Type": "text/plain"}
+    body = b'{"action": "START_TRAINING", "project": {"id": 1}}'
+    assert guarded.http.post("/webhook", content=body, headers=headers).status_code == 403
+    assert guarded.http.post(
+        "/webhook", content=b'{"action": "x"}', headers={**headers, "Sec-Fetch-Site": "none"}
+    ).is_success
