@@ -74,8 +74,8 @@ class Settings(BaseSettings):
     request_timeout: float = Field(
         default=20.0,
         gt=0,
-        description="Seconds without an answer after which a download or a Label Studio call fails; a whole download may"
-        " take 5 times as long.",
+        description="Seconds without an answer after which a download or a Label Studio call fails; a whole download"
+        " may take 5 times as long.",
     )
     max_recording_mb: float = Field(default=200.0, gt=0, description="Larger recordings are refused, in megabytes.")
     max_rows: int = Field(default=10_000_000, ge=1, description="Recordings with more rows are refused.")
