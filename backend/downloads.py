@@ -19,7 +19,10 @@ _PACKINGS = ("gzip", "x-gzip")  # once: each further layer could grow a thousand
 
 
 class _Line:
-    """The new connections of a download, cut off when its answer has not begun by then, however slowly it comes."""
+    """The new connections of a download, cut off when its answer has not begun by then, however slowly it comes.
+
+    One that is kept open is Label Studio's, which is trusted.
+    """
 
     def __init__(self, seconds: float) -> None:
         self._socket: socket.socket | None = None
@@ -27,7 +30,6 @@ class _Line:
         self._timer.daemon = True
 
     def __enter__(self) -> _Line:
-        self._timer.start()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -36,6 +38,8 @@ class _Line:
     def trace(self, event: str, told: Mapping[str, Any]) -> None:
         """Called by httpcore with all that it does."""
         if event in ("connection.connect_tcp.complete", "connection.start_tls.complete"):
+            if self._socket is None:
+                self._timer.start()
             self._socket = told["return_value"].get_extra_info("socket")
 
     def _cut(self) -> None:
