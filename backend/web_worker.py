@@ -202,8 +202,9 @@ def _push(conn: Connection) -> bool:
     """Send as much of an answer as goes out at once; False where the client is gone."""
     try:
         while conn.unsent:
-            sent = conn.wire.send(memoryview(conn.unsent)[:_AT_ONCE])
-            conn.unsent = conn.unsent[sent:]
+            with memoryview(conn.unsent) as whole, whole[:_AT_ONCE] as piece:
+                sent = conn.wire.send(piece)
+            del conn.unsent[:sent]
     except BlockingIOError:
         pass
     except OSError:

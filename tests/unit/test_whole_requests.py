@@ -12,6 +12,7 @@ from gunicorn.http.errors import LimitRequestHeaders
 from hypothesis import given
 from hypothesis import strategies as st
 
+from backend.web_worker import _push
 from backend.whole_requests import Connection, Exchange
 
 LONGEST = 1000
@@ -99,3 +100,20 @@ def test_a_request_has_a_minute_to_arrive_and_nothing_that_is_sent_makes_it_long
         conn.received += b"G"
         assert not conn.is_whole()
     assert (conn.since, idle, conn.patience) == (began, 5, 60)
+
+
+def test_an_answer_arrives_whole_however_it_is_taken() -> None:
+    wire, other = socket.socketpair()
+    with other:
+        conn = Connection(SimpleNamespace(keepalive=5), wire, None, None, LONGEST)
+        answer = bytes(range(256)) * 20_000
+        conn.unsent = bytearray(answer)
+        taken = b""
+        while len(taken) < len(answer):
+            assert _push(conn)
+            taken += other.recv(70_000)
+    assert taken == answer
+    assert not conn.unsent
+    conn.unsent = bytearray(b"more")
+    assert not _push(conn)  # the client is gone
+    wire.close()
