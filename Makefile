@@ -22,7 +22,7 @@ TORCH := $(shell sed -n 's/^\(torch==[^ ;]*\).*/\1/p' requirements.txt)
 BRIEFLY := | awk '/^Collecting /{print "  " $$2; fflush()} /^Installing collected/{print "  installing " NF-3 " packages ..."; fflush()}'
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test serve e2e bench stress check clean
+.PHONY: help demo test serve e2e bench stress fuzz check clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z0-9]*\):.*  ## /  make \1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-14s %s\n", $$1, $$2}'
@@ -44,6 +44,9 @@ bench: $(VENV)/.bench  ## quality, speed, memory and serving, each beside its ta
 
 stress: $(VENV)/.test  ## kills and load, as tables; ten minutes
 	@$(BIN)/python -m stress $(ARGS)
+
+fuzz: $(VENV)/.fuzz  ## input that nobody meant, 20 minutes for each of four parts; needs Python 3.11 or newer
+	@$(BIN)/python -m fuzz $(ARGS)
 
 check: $(VENV)/.test  ## lint, formatting, types
 	@$(BIN)/ruff check .
@@ -81,6 +84,12 @@ $(VENV)/.test: requirements-test.txt $(VENV)/.serve
 $(VENV)/.bench: requirements-bench.txt $(VENV)/.test
 	@echo "Adding what the benchmarks compare with and draw with to $(VENV):"
 	@set -o pipefail; $(BIN)/python $(PIP_INSTALL) -r requirements-bench.txt $(BRIEFLY)
+	@$(INSTALL_BASE)
+	@touch $@
+
+$(VENV)/.fuzz: requirements-fuzz.txt $(VENV)/.test
+	@echo "Adding the fuzzer to $(VENV):"
+	@set -o pipefail; $(BIN)/python $(PIP_INSTALL) -r requirements-fuzz.txt $(BRIEFLY)
 	@$(INSTALL_BASE)
 	@touch $@
 
