@@ -69,7 +69,10 @@ def seeds() -> list[dict[str, Any]]:
     region = {"id": "r", "from_name": "label", "to_name": "ts", "type": "timeserieslabels", "origin": "manual",
               "value": {"start": 3, "end": 20, "instant": False, "timeserieslabels": ["Run"]}}  # fmt: skip
     predict = {"project": "1.17", "tasks": tasks, "label_config": CONFIG, "params": {"login": None, "context": None}}
-    drawing = {**task, "drafts": [{"id": 1, "result": [region], "updated_at": "2026-01-01"}]}
+    drawing = {
+        **task,
+        "drafts": [{"id": number, "result": [region], "updated_at": f"2026-01-0{number}"} for number in (1, 2)],
+    }
     by_json = CONFIG.replace('"url"', '"json"')
     in_data = {**task, "data": {"csv_url": columns}}
     setup = {"project": "1.17", "schema": CONFIG, "hostname": "http://localhost:8080", "access_token": "x"}
@@ -90,10 +93,16 @@ def seeds() -> list[dict[str, Any]]:
 
 
 def change(data: bytes, chance: random.Random) -> bytes:
-    """Another body, file, config, path or header."""
+    """Another body, file, config, path or header; a request takes long, so several at once."""
     given = read_input(data)
     if given is None or chance.random() < 0.3:
         given = chance.choice(seeds()[: 3 if chance.random() < 0.6 else None])  # suggestions first
+    for _ in range(chance.choice((1, 2, 4))):
+        _change_once(given, chance)
+    return json.dumps(given).encode()
+
+
+def _change_once(given: dict[str, Any], chance: random.Random) -> None:
     how = chance.randrange(12)
     body, files = given["body"], given["files"]
     config = {"/predict": "label_config", "/setup": "schema"}.get(given["path"])
@@ -116,7 +125,6 @@ def change(data: bytes, chance: random.Random) -> bytes:
         )
     else:
         given["body"] = change_json(body, chance, _SCALARS)
-    return json.dumps(given).encode()
 
 
 def read_input(data: bytes) -> dict[str, Any] | None:

@@ -35,7 +35,7 @@ _CHOICES: dict[str, tuple[Any, ...]] = {
 }
 _ROWS = 24  # of a seed, header included
 _EDITOR_READS = {*_FORMATS[:3], "%s", "%Q"}  # formats that the editor's rules are written down for
-_PLAIN = re.compile(rb"[\n -~]*")
+_PLAIN = re.compile(rb"(?![^\0]*[^,; \n]{257})[\n -~]*")  # longer cells are refused, whatever the editor does
 _STAMPS = {
     "%Y-%m-%d %H:%M:%S": "2020-06-15 20:{:02}:{:02}", "%Y-%m-%d %H:%M:%S.%L": "2020-06-15 20:{:02}:{:02}.5",
     "%d.%m.%Y %H:%M": "15.06.2020 {:02}:{:02}", "%c": "6/15/2020, 8:{:02}:{:02} PM", "%s": "15922507{:02}{:02}",

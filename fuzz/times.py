@@ -161,6 +161,8 @@ def _one_by_one(pattern: str, texts: list[str]) -> None:
         hold(np.isnan(time) or abs(time) <= 8.64e15, "no date is out of JavaScript's range")
         if _PYTHON.fullmatch(pattern):
             _python_agrees(pattern, text, time)
+    followed = read_stamps(pattern, [text + "\0" for text in texts])
+    hold(np.isnan(followed).all(), "nothing follows a stamp")
     changed = read_time_column(pattern, texts)
     alone = [read_time_column(pattern, [text])[0] for text in texts]
     hold(np.array_equal(changed, alone, equal_nan=True), "a cell is read alone as among others")

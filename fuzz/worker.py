@@ -70,15 +70,12 @@ class _Trial:
 
     def run(self, data: bytes) -> None:
         """Try one input; whatever is wrong with it is noted, and the search goes on."""
-        began = time.process_time()
-        try:
-            outcome = self._part.attempt(data)
-        except Exception as error:
-            self._note(_place(error), data, traceback.format_exc())
-            outcome = "broken"
-        took, memory = time.process_time() - began, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+        outcome, took = self._attempt(data)
+        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
         if took > MOST_SECONDS:
-            self._note("slow", data, f"{took:.1f} s of processor time")
+            took = min(took, self._attempt(data)[1])  # a busy machine makes anything slow once
+        if took > MOST_SECONDS:
+            self._note("slow", data, f"{took:.1f} s of processor time, twice")
         if self._memory and memory - self._memory > MOST_MEMORY:
             self._note("memory", data, f"from {self._memory} to {memory} MB")
         if self._memory:
@@ -89,6 +86,16 @@ class _Trial:
             self._noted = time.monotonic()
             facts = {"slowest": self._slowest, "memory": self._memory, "largest": self._largest}
             self._file.write_text(json.dumps({"counts": self._counts, "seconds": self._noted - self._began, **facts}))
+
+    def _attempt(self, data: bytes) -> tuple[str, float]:
+        """What came of an input, and the seconds of processor time it took."""
+        began = time.process_time()
+        try:
+            outcome = self._part.attempt(data)
+        except Exception as error:
+            self._note(_place(error), data, traceback.format_exc())
+            outcome = "broken"
+        return outcome, time.process_time() - began
 
     def _note(self, place: str, data: bytes, what: str) -> None:
         path = self._found / hashlib.sha1(place.encode()).hexdigest()[:12]

@@ -449,6 +449,7 @@ HTML = "\n<!DOCTYPE html>\n<html><body>Please log in</body></html>"
         ("text in the time column", b"time,a\n0,1\nx,2\n2,3\n", {}, ["row 2", "'time'", "'x'"]),
         ("a hole in the time column", b"time,a\n5,1\n,2\n7,3\n", {}, ["row 2", "nothing"]),
         ("infinity in the time column", b"time,a\n5,1\ninf,2\n", {}, ["row 2", "'inf'"]),
+        ("a time of 400 digits", b"time,a\n0,1\n" + b"9" * 400 + b",2\n", {}, ["row 2", "'9999"]),
         ("JSON cut off", b'{"time": [0], "a": [1', {}, ["not JSON", "begins with"]),
         ("JSON with an error in it", b'{"error": "not found"}', {}, ["no list under 'time', 'a'", "'error'"]),
         ("JSON without a channel", b'{"time": [0]}', {}, ["no list under 'a'"]),
