@@ -81,7 +81,7 @@ def _input(how: dict[str, Any], content: bytes, separator: str | None = None) ->
 
 def change(data: bytes, chance: random.Random) -> bytes:
     """Another file, or the same one read another way."""
-    if chance.random() < 0.3:  # what is refused soon outnumbers what is read
+    if chance.random() < 0.6:  # what is refused soon outnumbers what is read
         data = chance.choice(_seeds())
     head, _, content = data.partition(b"\n")
     how = _how(head)

@@ -37,7 +37,7 @@ _ZONE = re.compile(r"^(Z)|([+-][0-9]{2})(?::?([0-9]{2}))?")  # only the Z is tie
 class _Field:
     """Where a directive stands in stamps of one shape: digits from `start` to `stop`, or a value all of them share.
 
-    A "literal" is a digit of the pattern itself (`value`: its character code), which those of a shape may have there or not.
+    A "literal" is a digit of the pattern itself (`value`: its code), which stamps of one shape may have there or not.
     """
 
     letter: str
