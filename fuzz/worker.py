@@ -25,11 +25,12 @@ ROOT = Path(__file__).resolve().parents[1]
 MOST_SECONDS = 5.0  # of processor time for one input
 MOST_MEMORY = 200  # MB that one input may take beyond what any before it took
 _HANGS = 60  # seconds after which libFuzzer ends the process
+_INPUTS = 50_000  # of one process: atheris itself keeps some 15 kB of each
 _OURS = ("segmenter", "backend", "model")
 
 
 def main(name: str, folder: Path, seconds: float, seed: int) -> None:
-    """Try inputs until the time is over."""
+    """Try inputs until the time is over, or there have been many."""
     with atheris.instrument_imports(include=list(_OURS)):
         part: Part = importlib.import_module(f"fuzz.{name}").part()
     corpus, found = folder / "corpus", folder / "found"
@@ -47,8 +48,8 @@ def main(name: str, folder: Path, seconds: float, seed: int) -> None:
 
     atheris.Setup(
         [
-            "fuzz", str(corpus), f"-artifact_prefix={found}/", f"-max_total_time={seconds:.0f}", f"-timeout={_HANGS}",
-            f"-seed={seed}", f"-max_len={part.longest}", "-rss_limit_mb=4096", "-verbosity=0", "-reload=0",
+            "fuzz", str(corpus), f"-artifact_prefix={found}/", f"-max_total_time={seconds:.0f}", f"-runs={_INPUTS}",
+            f"-timeout={_HANGS}", f"-seed={seed}", f"-max_len={part.longest}", "-rss_limit_mb=4096", "-verbosity=0", "-reload=0",
             "-mutate_depth=1", "-report_slow_units=600",
         ],
         trial.run,
