@@ -28,7 +28,11 @@ from tests.recordings import CONFIG, activity
 # Only the harness writes these into requests and settings: where one comes out, something leaks.
 _PASSWORD, _TOKEN, _LOGIN = "fuzz-password-5f1c", "fuzz-access-token-77ab", "fuzz-task-password-c39d"
 _USER = "Basic dXNlcjpmdXp6LXBhc3N3b3JkLTVmMWM="  # user:_PASSWORD
+_SIGNED = "fuzz-signature-1be0"  # in an address that a task names, where clouds put one
 _GOOD_TASK = 1_006  # of the stand-in, not annotated
+
+
+_SIGNED_TASK = {"id": 99, "data": {"csv_url": f"http://u:{_SIGNED}@127.0.0.1:1/a.csv?sig={_SIGNED}"}}
 
 
 def part() -> Part:
@@ -83,7 +87,7 @@ class _Harness:
     def attempt(self, data: bytes) -> str:
         """Send it, hold the answer, the log and the backend to all laws; the status says what came of it."""
         given = read_input(data)
-        secrets = (_PASSWORD, _TOKEN, _LOGIN, self._studio.key)
+        secrets = (_PASSWORD, _TOKEN, _LOGIN, _SIGNED, self._studio.key)
         if given is None or any(secret in data.decode("utf-8", "replace") for secret in secrets):
             return "no input"
         for name in [name for name in self._studio.files if "/fuzz/" in name]:
@@ -128,7 +132,7 @@ class _Harness:
                 and all(isinstance(task, dict) for task in tasks)
             ):
                 added = len(tasks) // 2
-                body = {**body, "tasks": [*tasks[:added], self._task, *tasks[added:]]}
+                body = {**body, "tasks": [*tasks[:added], self._task, *tasks[added:], _SIGNED_TASK]}
         content = body.encode("utf-8", "replace") if isinstance(body, str) else json.dumps(body).encode()
         headers = {"Authorization": _USER, "Content-Type": "application/json"}
         headers |= {
@@ -151,7 +155,7 @@ class _Harness:
                 hold(len(told["error"]) < 2_000, "an error is short")
 
     def _harmed_nothing(self, results: list[dict[str, Any]], body: dict[str, Any], added: int) -> None:
-        hold(len(results) in (0, len(body["tasks"]) + 1), "a result a task, or none")
+        hold(len(results) in (0, len(body["tasks"]) + 2), "a result a task, or none")
         hold(all(0.0 <= result["score"] <= 1.0 for result in results), "a score is 0..1")
         params = body.get("params")
         drawing = isinstance(params, dict) and isinstance(

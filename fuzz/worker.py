@@ -49,8 +49,8 @@ def main(name: str, folder: Path, seconds: float, seed: int) -> None:
     atheris.Setup(
         [
             "fuzz", str(corpus), f"-artifact_prefix={found}/", f"-max_total_time={seconds:.0f}", f"-runs={_INPUTS}",
-            f"-timeout={_HANGS}", f"-seed={seed}", f"-max_len={part.longest}", "-rss_limit_mb=4096", "-verbosity=0", "-reload=0",
-            "-mutate_depth=1", "-report_slow_units=600",
+            f"-timeout={_HANGS}", f"-seed={seed}", f"-max_len={part.longest}", "-rss_limit_mb=4096", "-verbosity=0",
+            "-reload=0", "-mutate_depth=1", "-report_slow_units=600",
         ],
         trial.run,
         custom_mutator=change,

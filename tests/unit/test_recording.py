@@ -466,6 +466,12 @@ HTML = "\n<!DOCTYPE html>\n<html><body>Please log in</body></html>"
         ),
         ("JSON, a text", b'"text"', {"value_type": "json"}, ["str"]),
         ("CSV where JSON was promised", b"time,a\n0,1\n", {"value_type": "json"}, ["not JSON", "'time,a", "valueType"]),
+        (
+            "an address where JSON was promised",
+            b"https://a:b@host/x.csv?sig=c",
+            {"value_type": "json"},
+            ["begins with 'https':", "for a url set valueType"],
+        ),
         ("nothing where JSON was promised", b"", {"value_type": "json"}, ["not JSON"]),
         ("a hundred thousand brackets", b"[" * 100_000, {"value_type": "json"}, ["not JSON"]),
     ],
