@@ -132,6 +132,7 @@ def read_input(data: bytes) -> dict[str, Any] | None:
     try:
         given = json.loads(data)
         right = all(isinstance(given[name], str) for name in ("method", "path")) and given["path"].startswith("/")
+        right = right and not given["path"].startswith("//")  # a host, for the client
         right = right and given["method"] in ("GET", "POST", "HEAD", "PUT", "OPTIONS", "DELETE")
         right = right and all(isinstance(text, str) for text in (*given["files"].values(), *given["headers"].values()))
         return given if right and "body" in given else None
