@@ -32,7 +32,7 @@ _SIGNED = "fuzz-signature-1be0"  # in an address that a task names, where clouds
 _GOOD_TASK = 1_006  # of the stand-in, not annotated
 
 
-_SIGNED_TASK = {"id": 99, "data": {"csv_url": f"http://u:{_SIGNED}@127.0.0.1:1/a.csv?sig={_SIGNED}"}}
+_SIGNED_TASK = {"id": 99, "data": {"csv_url": f"http://u:{_SIGNED}@8.8.8.8/a.csv?sig={_SIGNED}"}}
 
 
 def part() -> Part:
@@ -85,7 +85,7 @@ class _Harness:
         self._version = self._setup()
 
     def attempt(self, data: bytes) -> str:
-        """Send it, hold the answer, the log and the backend to all laws; the status says what came of it."""
+        """Send it, hold the answer, the log and the backend to all laws; the status is what came of it."""
         given = read_input(data)
         secrets = (_PASSWORD, _TOKEN, _LOGIN, _SIGNED, self._studio.key)
         if given is None or any(secret in data.decode("utf-8", "replace") for secret in secrets):
@@ -113,7 +113,7 @@ class _Harness:
             hold(self._setup() == self._version, "the version that serves stays the same")
             status = self.client.get("/projects/1/status", headers={"Authorization": _USER})
             hold(status.status_code == 200, "there is a status")
-        return f"{given['method']} {answer.status_code}"
+        return f"answered {answer.status_code}"
 
     def _send(self, given: dict[str, Any]) -> tuple[TestResponse, int | None]:
         """Send a request with secrets where Label Studio has them, and a task that can be read among the others."""
@@ -126,11 +126,8 @@ class _Harness:
             if isinstance(body.get("params"), dict):
                 body = {**body, "params": {**body["params"], "password": _LOGIN}}
             tasks = body.get("tasks")
-            if (
-                given["path"] == "/predict"
-                and isinstance(tasks, list)
-                and all(isinstance(task, dict) for task in tasks)
-            ):
+            asked = given["method"] == "POST" and given["path"] == "/predict" and isinstance(tasks, list)
+            if asked and all(isinstance(task, dict) for task in tasks):
                 added = len(tasks) // 2
                 body = {**body, "tasks": [*tasks[:added], self._task, *tasks[added:], _SIGNED_TASK]}
         content = body.encode("utf-8", "replace") if isinstance(body, str) else json.dumps(body).encode()
