@@ -126,8 +126,8 @@ class _Harness:
             if isinstance(body.get("params"), dict):
                 body = {**body, "params": {**body["params"], "password": _LOGIN}}
             tasks = body.get("tasks")
-            asked = given["method"] == "POST" and given["path"] == "/predict" and isinstance(tasks, list)
-            if asked and all(isinstance(task, dict) for task in tasks):
+            asked = (given["method"], given["path"]) == ("POST", "/predict")
+            if asked and isinstance(tasks, list) and all(isinstance(task, dict) for task in tasks):
                 added = len(tasks) // 2
                 body = {**body, "tasks": [*tasks[:added], self._task, *tasks[added:], _SIGNED_TASK]}
         content = body.encode("utf-8", "replace") if isinstance(body, str) else json.dumps(body).encode()
