@@ -20,7 +20,7 @@ LOCKED := -m pip install --disable-pip-version-check --no-compile --require-hash
 BRIEFLY := | awk '/^Collecting /{print "  " $$2; fflush()} /^Installing collected/{print "  installing " NF-3 " packages ..."; fflush()}'
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test serve e2e bench stress check lock audit sbom licences clean
+.PHONY: help demo test serve e2e bench stress fuzz check lock audit sbom licences clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z0-9]*\):.*  ## /  make \1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-14s %s\n", $$1, $$2}'
@@ -42,6 +42,9 @@ bench: $(VENV)/.test  ## quality, speed, memory and serving, each beside its tar
 
 stress: $(VENV)/.test  ## kills and load, as tables; ten minutes
 	@$(BIN)/python -m stress $(ARGS)
+
+fuzz: $(VENV)/.fuzz  ## input that nobody meant, 20 minutes for each of four parts; needs Python 3.11 or newer
+	@$(BIN)/python -m fuzz $(ARGS)
 
 check: $(VENV)/.test  ## lint, formatting, types
 	@$(BIN)/ruff check .
@@ -87,6 +90,11 @@ $(VENV)/bin/python $(LS_VENV)/bin/python build/serve/bin/python:
 $(VENV)/.test: locks/test.txt | $(VENV)/.serve
 	@echo "Adding the developers' tools to $(VENV):"
 	@set -o pipefail; $(BIN)/python $(LOCKED) --only-binary :all: -r locks/test.txt $(BRIEFLY)
+	@touch $@
+
+$(VENV)/.fuzz: locks/fuzz.txt | $(VENV)/.test
+	@echo "Adding the fuzzer to $(VENV):"
+	@set -o pipefail; $(BIN)/python $(LOCKED) --only-binary :all: -r locks/fuzz.txt $(BRIEFLY)
 	@touch $@
 
 $(LS_VENV)/.installed: locks/label-studio.txt | $(LS_VENV)/bin/python

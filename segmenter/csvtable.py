@@ -14,6 +14,7 @@ from segmenter.jsnumber import js_float, js_number, js_trim
 
 _BLOCK = 131_072  # rows
 _LONGEST = 256  # bytes of a cell: no number and no stamp has more, and one long text must not widen all
+_ELLIPSIS = "…".encode()
 _SPACE = np.isin(np.arange(256), list(b" \t\v\f\r"))
 # What stands for "the sensor said nothing" and not for a fault of the file.
 _MISSING = frozenset(("", "nan", "na", "n/a", "<na>", "null", "none", "inf", "-inf", "+inf", "infinity", "-infinity"))
@@ -78,7 +79,10 @@ class CsvTable:
         return values, texts
 
     def cells(self, column: int) -> npt.NDArray[np.bytes_]:
-        """A column's cells as bytes (rows,), as written but for white space around the row; of each at most 256."""
+        """A column's cells as bytes (rows,), as written but for white space around the row.
+
+        Of a longer one the first 253, and an ellipsis, which makes it no number and no stamp.
+        """
         code = np.frombuffer(self.body, dtype=np.uint8)
         starts = np.concatenate([[0], self.ends[:-1] + 1]) if column == 0 else self.breaks[:, column - 1] + 1
         ends = self.ends if column == len(self.names) - 1 else self.breaks[:, column]
@@ -97,6 +101,9 @@ class CsvTable:
             cells[row, : widths[row]] = code[starts[row] : starts[row] + widths[row]]
         if int(widths.min()) < width:
             cells[np.arange(width) >= widths[:, None]] = 0
+        long = np.flatnonzero(ends - starts > _LONGEST)
+        if len(long):
+            cells[long, -len(_ELLIPSIS) :] = list(_ELLIPSIS)
         return cells.view(f"S{width}").reshape(-1)
 
 

@@ -28,13 +28,17 @@ _WIDTHS: dict[str, int | None] = {
     "d": 2, "e": 2, "f": 6, "g": 2, "G": 4, "H": 2, "I": 2, "j": 3, "L": 3, "m": 2, "M": 2, "q": 1, "Q": None,
     "s": None, "S": 2, "u": 1, "U": 2, "V": 2, "w": 1, "W": 2, "y": 2, "Y": 4,
 }  # fmt: skip
+_DIGITS = "0123456789"
 _NUMBER = re.compile(r"[\s\ufeff]*([0-9]+)")
 _ZONE = re.compile(r"^(Z)|([+-][0-9]{2})(?::?([0-9]{2}))?")  # only the Z is tied to the start: d3's own precedence
 
 
 @dataclass(frozen=True)
 class _Field:
-    """Where a directive stands in stamps of one shape: digits from `start` to `stop`, or a value all of them share."""
+    """Where a directive stands in stamps of one shape: digits from `start` to `stop`, or a value all of them share.
+
+    A "literal" is a digit of the pattern itself (`value`: its code), which stamps of one shape may have there or not.
+    """
 
     letter: str
     start: int = 0
@@ -50,7 +54,9 @@ def _fields(pattern: str, text: str) -> list[_Field] | None:
         if at >= len(text):
             return None
         if not item.directive:
-            if text[at] != item.text:
+            if item.text in _DIGITS and text[at] in _DIGITS:
+                fields.append(_Field("literal", at, at + 1, ord(item.text)))
+            elif text[at] != item.text:
                 return None
             at += 1
             continue
@@ -129,14 +135,26 @@ def _codes(cells: Sequence[str] | npt.NDArray[np.bytes_]) -> Codes:
     array = np.asarray(cells)
     if array.dtype.kind == "S" and array.tobytes().isascii():
         return np.ascontiguousarray(array).view(np.uint8).reshape(len(array), -1)
-    texts = [(cell.decode("utf-8", "replace") if isinstance(cell, bytes) else str(cell))[:_LONGEST] for cell in cells]
+    texts = [_fitted(cell.decode("utf-8", "replace") if isinstance(cell, bytes) else str(cell)) for cell in cells]
     wide = np.array(texts, dtype=f"U{max(map(len, texts), default=0) or 1}")
     return wide.view(np.uint32).reshape(len(wide), -1)
 
 
+def _fitted(text: str) -> str:
+    """A text that a matrix of codes can hold: what it cannot becomes a character that is in no stamp."""
+    text = text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "\N{REPLACEMENT CHARACTER}"
+    return text.replace("\0", "\N{REPLACEMENT CHARACTER}")
+
+
 def _read_shape(pattern: str, codes: Codes) -> Floats:
     fields = _fields(pattern, _decoded(codes[0]))
-    return np.full(len(codes), np.nan) if fields is None else _time(_values(fields, codes))
+    if fields is None:
+        return np.full(len(codes), np.nan)
+    times = _time(_values(fields, codes))
+    for field in fields:
+        if field.letter == "literal":
+            times[codes[:, field.start] != field.value] = np.nan
+    return times
 
 
 def _read_raw(pattern: str, codes: Codes) -> Floats:

@@ -66,8 +66,9 @@ def _json_object(content: bytes) -> Mapping[str, Any]:
     try:
         found = json.loads(text)
     except (ValueError, RecursionError) as error:
+        start = text[:80].partition(b"://")[0]  # what an address goes on with may be a secret
         raise RecordingError(
-            f"the value is not JSON ({error}), it begins with {shorten(text[:80].decode('utf-8', 'replace'))}: "
+            f"the value is not JSON ({error}), it begins with {shorten(start.decode('utf-8', 'replace'))}: "
             f"give an object {{column: [values]}}, or for a url set valueType to url"
         ) from error
     if not isinstance(found, dict):

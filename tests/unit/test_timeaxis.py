@@ -83,6 +83,8 @@ def test_a_stamp_means_what_d3_says(pattern: str, text: str, milliseconds: float
         ("%Y-%m-%d %H:%M", "2020-06-15"),
         ("%Y-%m-%d", "15.06.2020"),
         ("%Y-%m-%d", "2020-06-15x"),
+        ("%Y-%m-%d", "2020-06-15\0"),
+        ("%Q", "0" * 256 + "5"),
         ("%z", "+0200"),
         ("%Y", "year"),
         ("%Q", "-5"),
@@ -98,6 +100,11 @@ def test_a_stamp_means_what_d3_says(pattern: str, text: str, milliseconds: float
 def test_a_stamp_that_d3_refuses(pattern: str, text: str) -> None:
     with pytest.raises(ValueError, match="is not a number or a stamp in the format"):
         stamps(pattern).read_bound(text)
+
+
+def test_a_digit_of_the_format_itself_has_to_be_there_in_each_stamp() -> None:
+    times = stamps("20%y").read_bounds(["1920", "2020", "2021", "2120"])
+    np.testing.assert_array_equal(times, [NAN, 1577836800000, 1609459200000, NAN])
 
 
 @pytest.mark.parametrize(
