@@ -53,14 +53,6 @@ _GOOD = activity(7, 60)[0]
 
 def part() -> Part:
     """Configs as projects have them, a model that was trained for the first, and what changes make of them."""
-    json_config = CONFIG.replace('"url"', '"json"')
-    nested = CONFIG.replace("<Channel", '<MultiChannel><View><Channel column="0"/></View></MultiChannel><Channel', 1)
-    second = CONFIG.replace("<View>", "").replace("</View>", "")
-    several = f"<View>{second}{second.replace('ts', 'ts2').replace('label', 'label2')}</View>"
-    many = CONFIG.replace('toName="ts"', 'toName="ts" choice="multiple"').replace('"Run"', '"Run" alias="r"')
-    stamps = CONFIG.replace('timeColumn="time"', 'timeColumn="time" timeFormat="%Q" sep="auto"')
-    upper = CONFIG.replace("TimeSeries", "TIMESERIES").replace("column=", "COLUMN=").replace("toName", "toname")
-    configs = (CONFIG, json_config, nested, several, many, stamps, upper, "<View/>", '<x:View xmlns:x="a"/>')
     torch.set_num_threads(1)
     model = learn(
         read_label_config(CONFIG),
@@ -110,7 +102,18 @@ def part() -> Part:
             labels = names.get((entry["from_name"], entry["to_name"]), set())
             hold(set(entry["value"]["timeserieslabels"]) <= labels, "only labels of the config are suggested")
 
-    return Part(tuple(config.encode() for config in configs), change, attempt, longest=8_000)
+    return Part(tuple(config.encode() for config in _configs()), change, attempt, longest=8_000)
+
+
+def _configs() -> tuple[str, ...]:
+    json_config = CONFIG.replace('"url"', '"json"')
+    nested = CONFIG.replace("<Channel", '<MultiChannel><View><Channel column="0"/></View></MultiChannel><Channel', 1)
+    second = CONFIG.replace("<View>", "").replace("</View>", "")
+    several = f"<View>{second}{second.replace('ts', 'ts2').replace('label', 'label2')}</View>"
+    many = CONFIG.replace('toName="ts"', 'toName="ts" choice="multiple"').replace('"Run"', '"Run" alias="r"')
+    stamps = CONFIG.replace('timeColumn="time"', 'timeColumn="time" timeFormat="%Q" sep="auto"')
+    upper = CONFIG.replace("TimeSeries", "TIMESERIES").replace("column=", "COLUMN=").replace("toName", "toname")
+    return (CONFIG, json_config, nested, several, many, stamps, upper, "<View/>", '<x:View xmlns:x="a"/>')
 
 
 def _ask(labelings: tuple[Labeling, ...], data: dict[str, Any]) -> None:
