@@ -25,13 +25,15 @@ class Decoding:
     """How row probabilities become segments, chosen on held-out recordings.
 
     switch_cost: what a change of state costs, in nats. instant_radius: rows by which an instant was widened for the
-    network, on either side. durations, duration_weight: by which boundaries are moved.
+    network, on either side. durations, duration_weight: by which boundaries are moved, in recordings whose times are in
+    `time_unit` (TimeAxis.unit).
     """
 
     switch_cost: float = 0.0
     instant_radius: int = 0
     durations: tuple[Duration, ...] = ()
     duration_weight: float = 0.0
+    time_unit: str = "rows"
 
 
 def best_path(probabilities: np.ndarray, switch_cost: float) -> np.ndarray:

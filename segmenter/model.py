@@ -227,6 +227,7 @@ def _decoding(given: Mapping[str, Any], states: int) -> Decoding:
         _whole(given["instant_radius"], 0, 2**31),
         durations,
         _number(given.get("duration_weight", 0.0), 0.0, 1e4),
+        _text(given.get("time_unit", "rows")),
     )
 
 

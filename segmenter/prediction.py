@@ -58,14 +58,16 @@ def suggest(
     probabilities[:, withdrawn] = 0.0
     if drawn is not None:
         insist(probabilities, segmenter.states, drawn)
-    return decide(probabilities, recording.times, segmenter)
+    return decide(probabilities, recording, segmenter)
 
 
-def decide(probabilities: np.ndarray, times: np.ndarray, segmenter: FittedSegmenter) -> Suggestion:
-    """Row probabilities (rows, states) and times (rows,) -> segments and score, by the segmenter's decoding."""
+def decide(probabilities: np.ndarray, recording: Recording, segmenter: FittedSegmenter) -> Suggestion:
+    """Row probabilities (rows, states) of a recording -> segments and score, by the segmenter's decoding."""
     decoding, states = segmenter.decoding, segmenter.states
     path = best_path(probabilities, decoding.switch_cost)
-    path = move_boundaries(path, probabilities, times, states, decoding.durations, decoding.duration_weight)
+    # A label config may have got another time column since the training.
+    durations = decoding.durations if recording.axis.unit == decoding.time_unit else ()
+    path = move_boundaries(path, probabilities, recording.times, states, durations, decoding.duration_weight)
     segments = merge_rows(path, probabilities, states, decoding.instant_radius)
     sure = float(probabilities[np.arange(len(path)), path].mean(dtype=np.float64))
     return Suggestion(segments, min(max(sure, 0.0), 1.0))

@@ -32,6 +32,11 @@ class TimeAxis:
     column: str | None = None
     format: str | None = None
 
+    @property
+    def unit(self) -> str:
+        """What differences of times count: "milliseconds" of stamps, "rows", or "numbers" of a unit nobody names."""
+        return "rows" if self.column is None else "numbers" if self.format is None else "milliseconds"
+
     def read_column(self, cells: Sequence[Any] | npt.NDArray[np.bytes_]) -> npt.NDArray[np.float64]:
         """Cells of the time column as the editor reads them -> float64 (rows,).
 

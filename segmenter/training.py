@@ -173,6 +173,7 @@ class _Fit:
                 self.learned.instant_radius,
                 learn_durations(self.learned.codes, self.times, self.learned.states),
                 choice.duration_weight,
+                self.examples[0].recording.axis.unit,
             ),
             temperature=choice.temperature,
             report=self._report(choice, steps[-1], dropout, VIEWS[view]),

@@ -43,7 +43,7 @@ def untrained(seed: int = 0, stride: int = 2, members: int = 1, switch_cost: flo
         scaling,
         "both",
         networks,
-        Decoding(switch_cost, durations=(Duration(1, "between", 2.0, 0.5),), duration_weight=1.0),
+        Decoding(switch_cost, durations=(Duration(1, "between", 2.0, 0.5),), duration_weight=1.0, time_unit="rows"),
         1.0,
         {"rows": {"Walk": 3}, "recordings": [{"task": "1", "rows": 3}], "held_out": None},
     )

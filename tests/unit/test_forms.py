@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from segmenter.decoding import Decoding
 from segmenter.labeling import Labeling, read_label_config
 from segmenter.model import FittedSegmenter, Model
 from segmenter.pipeline import Task, predict, read_task
@@ -22,7 +23,9 @@ from segmenter.regions import BACKGROUND, State
 from tests.unit.fitted import LABELING, recording, untrained
 
 BASE = recording(300)
-SEGMENTS = suggest(untrained(), BASE, LABELING).segments
+# Without durations: these count in the unit of a form's times.
+SEGMENTER = replace(untrained(), decoding=Decoding(switch_cost=0.5))
+SEGMENTS = suggest(SEGMENTER, BASE, LABELING).segments
 BEGIN = datetime(2020, 6, 15, 20, 24, 32, 81_000, tzinfo=timezone.utc)
 
 HEADER = "Time,One,Two"
@@ -216,7 +219,7 @@ def segmenter_for(labeling: Labeling) -> FittedSegmenter:
     walk, run = (labeling.stored_label(name) or name for name in ("Walk", "Run"))
     states = (BACKGROUND, State((walk,)), State((run,)))
     channels = labeling.channels
-    return replace(untrained(), control=labeling.control, object=labeling.object, states=states, channels=channels)
+    return replace(SEGMENTER, control=labeling.control, object=labeling.object, states=states, channels=channels)
 
 
 @pytest.mark.parametrize("name", FORMS)

@@ -8,11 +8,14 @@ import numpy as np
 import pytest
 
 from segmenter import prediction
+from segmenter.decoding import Decoding
+from segmenter.durations import Duration
 from segmenter.errors import ModelError
 from segmenter.features import prepare
 from segmenter.prediction import row_probabilities, suggest
 from segmenter.recording import Recording
 from segmenter.regions import BACKGROUND, State
+from segmenter.timeaxis import TimeAxis
 from tests.unit.fitted import LABELING, recording, untrained
 
 
@@ -41,6 +44,20 @@ def test_channels_are_found_by_name_whatever_their_place_and_case() -> None:
 def test_a_missing_channel_is_named() -> None:
     with pytest.raises(ModelError, match="'Two'"):
         suggest(untrained(), recording(10, ("One",)), LABELING)
+
+
+def test_durations_place_boundaries_where_times_are_in_the_unit_they_were_learned_in() -> None:
+    sample = recording(300)
+    learned = replace(untrained().decoding, durations=(Duration(1, "between", 4.0, 0.1),), duration_weight=30.0)
+    segmenter = replace(untrained(), decoding=learned)
+    moved, plain = (
+        suggest(segmenter, sample, LABELING),
+        suggest(replace(segmenter, decoding=Decoding(learned.switch_cost)), sample, LABELING),
+    )
+    assert [segment.state for segment in moved.segments] == [segment.state for segment in plain.segments]
+    assert moved.segments != plain.segments
+    stamped = replace(sample, axis=TimeAxis("Time", "%Y"))
+    assert suggest(segmenter, stamped, LABELING) == plain
 
 
 def test_a_label_that_left_the_labeling_is_never_suggested() -> None:
