@@ -14,6 +14,7 @@ from fuzz.changes import change_lines
 from fuzz.part import Part, hold, one_sentence
 from segmenter.errors import LabelConfigError, NotXml, RecordingError
 from segmenter.labeling import Labeling, read_label_config
+from segmenter.model import Model
 from segmenter.pipeline import Task, learn, misfits, pairs, predict
 from segmenter.training import TrainingSettings
 from tests.recordings import CONFIG, activity, regions
@@ -89,20 +90,21 @@ def part() -> Part:
             _ask(labelings, data_of_task)
         served = pairs(model, labelings)
         for data_of_task in _DATA[:2] if served else ():
-            _serve(labelings, data_of_task)
+            _serve(model, labelings, data_of_task)
         return ("pairs" if served else "unlearned pairs") if labelings else "no pair"
 
-    def _serve(labelings: tuple[Labeling, ...], data: dict[str, Any]) -> None:
-        found = predict(model, labelings, Task(1, data), _fetch)
-        json.dumps(found.result, allow_nan=False)
-        hold(0.0 <= found.score <= 1.0, "a score is 0..1")
-        hold(found.read or not found.result, "nothing is suggested for what was not read")
-        names = {(one.control, one.object): set(one.labels) for one in labelings}
-        for entry in found.result:
-            labels = names.get((entry["from_name"], entry["to_name"]), set())
-            hold(set(entry["value"]["timeserieslabels"]) <= labels, "only labels of the config are suggested")
-
     return Part(tuple(config.encode() for config in _configs()), change, attempt, longest=8_000)
+
+
+def _serve(model: Model, labelings: tuple[Labeling, ...], data: dict[str, Any]) -> None:
+    found = predict(model, labelings, Task(1, data), _fetch)
+    json.dumps(found.result, allow_nan=False)
+    hold(0.0 <= found.score <= 1.0, "a score is 0..1")
+    hold(found.read or not found.result, "nothing is suggested for what was not read")
+    names = {(one.control, one.object): set(one.labels) for one in labelings}
+    for entry in found.result:
+        labels = names.get((entry["from_name"], entry["to_name"]), set())
+        hold(set(entry["value"]["timeserieslabels"]) <= labels, "only labels of the config are suggested")
 
 
 def _configs() -> tuple[str, ...]:
