@@ -27,6 +27,8 @@ ALIKE = 0.01
 # Of durations against evidence; nothing that cannot be told from the usual weight is better than it.
 DURATION_WEIGHTS, USUAL_WEIGHT = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0), 4.0
 ALIKE_EDITS = 0.05
+# Fewer stretches do not tell how much durations should weigh: those of their folds are of a recording or two.
+LEAST_WEIGHED = 4
 TEMPERATURES = tuple(float(value) for value in np.geomspace(0.5, 8.0, 13))
 BINS = 10
 SAMPLE = 50_000
@@ -142,6 +144,7 @@ def choose(
     weights: Sequence[float] = DURATION_WEIGHTS
     if blocks:
         trials, temperatures, costs = [usual], [value for value in TEMPERATURES if value >= 1], [guess]
+    if blocks or len(known) < LEAST_WEIGHED:
         weights = [USUAL_WEIGHT]
     # Each trial at its own best temperature: else the one that is the least sure of itself would win too often.
     surprises = {index: min((_surprise(known, index, value), value) for value in temperatures) for index in trials}
