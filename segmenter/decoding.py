@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from segmenter.durations import SMALLEST_PROBABILITY, Duration
+from segmenter.metrics import run_edges
 from segmenter.regions import Segment, State
 
 # Scores are whole numbers in steps of 1/UNITS: sums are exact, so that blocks agree to the last digit.
@@ -100,8 +101,8 @@ def merge_rows(
     """Consecutive rows of one state as a segment, background left out; a run of an instant as its one likeliest row."""
     if not len(path):
         return ()
-    firsts = np.concatenate([[0], np.flatnonzero(np.diff(path)) + 1])
-    lasts = np.concatenate([firsts[1:], [len(path)]]) - 1
+    edges = run_edges(path)
+    firsts, lasts = edges[:-1], edges[1:] - 1
     chosen = probabilities[np.arange(len(path)), path].astype(np.float64)
     sums = np.concatenate([[0.0], np.cumsum(chosen)])
     segments = []

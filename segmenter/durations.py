@@ -15,7 +15,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from segmenter.metrics import find_spans
+from segmenter.metrics import find_spans, run_edges
 from segmenter.regions import State
 
 Place = Literal["first", "between", "last"]
@@ -54,7 +54,7 @@ def learn_durations(
     """
     lasted: dict[tuple[int, Place], list[float]] = {}
     for rows, stamps in zip(codes, times, strict=True):
-        edges = _edges(rows)
+        edges = run_edges(rows)
         around = np.concatenate([[0], rows[edges[:-1]], [0]])
         still = (around < 0) | np.isin(around, _instants(states))
         ends = _with_end(stamps)[edges]
@@ -81,7 +81,7 @@ def move_boundaries(
     path: int64 (rows,). probabilities: float (rows, states). times: float64 (rows,). weight: of durations against
     the rows' evidence, which neighbouring rows repeat; 0 leaves the path as it is. Boundaries of instants stay.
     """
-    edges = _edges(path)
+    edges = run_edges(path)
     runs = path[edges[:-1]]
     if weight == 0.0 or len(runs) < 2 or not durations:
         return path
@@ -117,23 +117,22 @@ def move_boundaries(
 
 def usual_segment(codes: Sequence[np.ndarray]) -> int:
     """The median length in rows of the annotated segments."""
-    return int(np.median([span.rows for rows in codes for span in find_spans(np.maximum(rows, 0))] or [1]))
+    return int(np.median(_segment_rows(codes)))
 
 
 def short_segment(codes: Sequence[np.ndarray]) -> float:
     """Rows of the shorter segments in each recording's codes, int (rows,): one in ten is shorter still."""
-    return float(np.quantile([span.rows for rows in codes for span in find_spans(np.maximum(rows, 0))] or [1], 0.1))
+    return float(np.quantile(_segment_rows(codes), 0.1))
+
+
+def _segment_rows(codes: Sequence[np.ndarray]) -> list[int]:
+    return [span.rows for rows in codes for span in find_spans(np.maximum(rows, 0))] or [1]
 
 
 def _usual(state: int, place: Place, logarithms: np.ndarray) -> Duration:
     middle = float(np.median(logarithms))
     spread = 1.4826 * float(np.median(np.abs(logarithms - middle)))  # of a normal distribution
     return Duration(state, place, middle, max(spread, LEAST_SPREAD) * (1 + VAGUENESS / len(logarithms) ** 2))
-
-
-def _edges(codes: np.ndarray) -> np.ndarray:
-    """The first row of each run, and the number of rows: int64 (runs + 1,)."""
-    return np.concatenate([[0], np.flatnonzero(np.diff(codes)) + 1, [len(codes)]]).astype(np.int64)
 
 
 def _places(runs: int) -> list[Place]:

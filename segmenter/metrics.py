@@ -35,6 +35,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -132,12 +133,14 @@ def pair_rows(labelled: Iterable[tuple[Targets, Sequence[Segment]]]) -> list[Pai
 
 def find_spans(codes: np.ndarray, background: bool = False) -> tuple[Span, ...]:
     """Runs of one code in int (rows,) codes, in order; those of code 0 only on request."""
-    if not len(codes):
-        return ()
-    firsts = np.concatenate([[0], np.flatnonzero(np.diff(codes)) + 1])
-    lasts = np.concatenate([firsts[1:], [len(codes)]]) - 1
-    spans = (Span(int(first), int(last), int(codes[first])) for first, last in zip(firsts, lasts, strict=True))
+    edges = run_edges(codes).tolist()
+    spans = (Span(first, after - 1, int(codes[first])) for first, after in pairwise(edges) if after > first)
     return tuple(span for span in spans if span.code or background)
+
+
+def run_edges(codes: np.ndarray) -> np.ndarray:
+    """The first row of each run of one code in int (rows,) codes, and the number of rows: int64 (runs + 1,)."""
+    return np.concatenate([[0], np.flatnonzero(np.diff(codes)) + 1, [len(codes)]]).astype(np.int64)
 
 
 def match(truth: Sequence[Span], guess: Sequence[Span], iou: float) -> list[tuple[Span, Span]]:

@@ -144,7 +144,7 @@ def choose(
     weights: Sequence[float] = DURATION_WEIGHTS
     if blocks:
         trials, temperatures, costs = [usual], [value for value in TEMPERATURES if value >= 1], [guess]
-    if blocks or len(known) < LEAST_WEIGHED:
+    if blocks or len(known) < LEAST_WEIGHED or not any(stretch.durations for stretch in known):
         weights = [USUAL_WEIGHT]
     # Each trial at its own best temperature: else the one that is the least sure of itself would win too often.
     surprises = {index: min((_surprise(known, index, value), value) for value in temperatures) for index in trials}
