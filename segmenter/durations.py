@@ -131,7 +131,8 @@ def _segment_rows(codes: Sequence[np.ndarray]) -> list[int]:
 
 def _usual(state: int, place: Place, logarithms: np.ndarray) -> Duration:
     middle = float(np.median(logarithms))
-    spread = 1.4826 * float(np.median(np.abs(logarithms - middle)))  # of a normal distribution
+    # The mean, not the median of the deviations: half of a few durations may be equal by chance, the others far away.
+    spread = float(np.sqrt(np.pi / 2) * np.mean(np.abs(logarithms - middle)))  # of a normal distribution
     return Duration(state, place, middle, max(spread, LEAST_SPREAD) * (1 + VAGUENESS / len(logarithms) ** 2))
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import http.client
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
@@ -15,7 +17,7 @@ from flask import Flask
 
 from backend import access
 from tests.backend.label_studio import StandIn
-from tests.backend.server import Server
+from tests.backend.server import ROOT, Server
 from tests.recordings import CONFIG
 
 USER, PASSWORD = "jö", "gehéim:x"
@@ -183,10 +185,13 @@ def test_json_however_deep_is_answered_not_died_of(
 
 
 def test_every_route_asks_for_the_password_whatever_the_method(guarded: Server) -> None:
-    from _wsgi import app
-
-    for rule in app.url_map.iter_rules():
-        path = rule.rule.replace("<project>", "1").replace("<path:filename>", "style.css")
+    # In a process of its own: the SDK's app is one a process, and takes no more routes once it has answered a request.
+    listing = "from _wsgi import app; print(*app.url_map.iter_rules(), sep='\\n')"
+    run = subprocess.run([sys.executable, "-c", listing], cwd=ROOT, capture_output=True, text=True, check=True)
+    rules = run.stdout.splitlines()
+    assert {"/metrics", "/predict"} <= set(rules)
+    for rule in rules:
+        path = rule.replace("<project>", "1").replace("<path:filename>", "style.css")
         assert "<" not in path
         for method in ("GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "HEAD"):
             if path not in ("/", "/health"):

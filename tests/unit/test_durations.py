@@ -44,6 +44,14 @@ def test_durations_are_learned_for_each_state_and_place_in_units_of_time() -> No
     assert learned[1, "between"].spread > learned[0, "between"].spread > 0
 
 
+def test_a_duration_that_half_the_segments_share_by_chance_is_not_sure_for_that() -> None:
+    codes = [runs((0, 50), (1, length), (0, 30)) for length in (31, 31, 31, 36, 41)]
+    walk = next(usual for usual in learn_durations(codes, [SECONDS[: len(c)] for c in codes], STATES) if usual.state)
+    clear = runs((0, 60), (1, 36), (0, 104))
+    assert walk.spread > 0.1
+    assert (move_boundaries(clear, believing(clear, 0.9), SECONDS, STATES, [walk], 4.0) == clear).all()
+
+
 @pytest.mark.parametrize(
     ("codes", "why"),
     [
