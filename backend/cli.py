@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import click
-import torch
 
 from backend.connect_cli import connect
 from backend.doctor_cli import doctor
@@ -23,13 +22,14 @@ from backend.predict_cli import predict
 from backend.settings import SettingsError, current_settings
 from backend.trainer_keeper import TrainerKeeper
 from segmenter.errors import SegmenterError
+from segmenter.fits import Progress
 from segmenter.labeling import Labeling
 from segmenter.metrics import Scores, pair_rows
 from segmenter.metrics import evaluate as score_pairs
 from segmenter.model import Model
 from segmenter.pipeline import Learned, learn, pairs, read_task
 from segmenter.prediction import suggest
-from segmenter.training import Progress, TrainingSettings
+from segmenter.training import TrainingSettings
 
 _SHOWN = (
     "macro_f1", "f1_10", "f1_25", "f1_50", "edits_saved", "row_accuracy", "background_f1", "edit_score", "covering",
@@ -121,7 +121,6 @@ def _score(model: Model, labelings: Sequence[Labeling], tasks: Path) -> Scores:
 
 
 def _learn(config: Path, tasks: Path, settings: TrainingSettings) -> Learned:
-    torch.set_num_threads(settings.threads)
     try:
         learned = learn(read_config(config), read_tasks(tasks), files_beside(tasks), settings, _show_progress)
     except SegmenterError as error:

@@ -62,7 +62,7 @@ class Settings(BaseSettings):
     )
     seed: int = Field(default=0, ge=0, description="Seed of the training: same data and seed, same model.")
     training_threads: int = Field(
-        default=max(1, (os.cpu_count() or 2) // 2), ge=1, description="Processor threads of a training."
+        default=os.cpu_count() or 1, ge=1, description="Networks that a training fits at once, each on a core."
     )
     trainings_at_once: int = Field(default=1, ge=1, description="Trainings of different projects that a machine runs.")
     training_effort: float = Field(

@@ -28,9 +28,9 @@ from backend.settings import Settings, current_settings
 from backend.training_jobs import ClaimLost, QueueError
 from backend.training_rules import Job
 from segmenter.errors import NothingToLearn, SegmenterError
+from segmenter.fits import Progress
 from segmenter.labeling import Labeling, read_label_config
 from segmenter.pipeline import LeftOut, Task, learn
-from segmenter.training import Progress
 
 logger = logging.getLogger(__name__)
 
@@ -98,7 +98,7 @@ def load_lesson(project: int, studio: Studio, settings: Settings) -> Lesson:
 def run_trainer(settings: Settings) -> None:
     """Take trainings until SIGTERM or SIGINT, or until the process that started this one is gone."""
     os.nice(_NICENESS)
-    torch.set_num_threads(settings.training_threads)
+    torch.set_num_threads(1)  # this process has the lowest priority: its threads would wait for each other
     stopping = _stop_on_signals()
     threading.Thread(target=_follow_parent, args=(os.getppid(),), daemon=True).start()
     trainer = _Trainer(settings, stopping)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
 from bench.generated import LABELS, Sample, label_config
+from bench.processes import CORES
 from tests.backend.label_studio import StandIn
 from tests.backend.server import Server
 
@@ -18,13 +18,12 @@ WORKERS = 2
 @contextmanager
 def running_backend(effort: float) -> Iterator[Server]:
     """A backend with nothing trained yet, on two workers and settings that are otherwise the defaults."""
-    threads = max(1, (os.cpu_count() or 1) // 2)
     with tempfile.TemporaryDirectory() as scratch, closing(StandIn()) as studio:
         server = Server(
             studio,
             Path(scratch) / "models",
             WORKERS=str(WORKERS),
-            TRAINING_THREADS=str(threads),
+            TRAINING_THREADS=str(CORES),
             TRAINING_EFFORT=str(effort),
         )
         with closing(server):

@@ -12,10 +12,11 @@ from backend.service import UNTRAINED
 from bench.figures import Figure, Outcome, median_figure
 from bench.generated import LABELS, VALUE_KEY, labeling_of, states
 from bench.live import add_project, annotate, running_backend
-from bench.processes import in_fresh_process, peak_memory
+from bench.processes import CORES, in_fresh_process, peak_memory
 from demo.console import Step
+from segmenter.fits import Progress
 from segmenter.pipeline import Task, learn
-from segmenter.training import Progress, TrainingSettings
+from segmenter.training import TrainingSettings
 from tests.backend.server import Server
 
 CHANNELS = 8
@@ -34,7 +35,7 @@ class Plan:
     repeats: int = 3
     large_recordings: int = 50
     large_rows: int = 20_000
-    threads: int = 1
+    threads: int = CORES
     effort: float = 1.0
 
 
@@ -66,7 +67,7 @@ def run(plan: Plan) -> Outcome:
             f"{CHANNELS} channels. Served: {plan.recordings} annotated recordings of {plan.rows:,} rows; from the POST"
             " to /webhook until /setup names the version, by the trainer that the server keeps, at default settings.",
             f"Large: {plan.large_recordings} recordings of {plan.large_rows:,} rows in a fresh process with"
-            f" {plan.threads} thread; the whole peak of that process, not its growth.",
+            f" {plan.threads} fits at once; the whole peak of that process, not its growth.",
         ),
     )
 

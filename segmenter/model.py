@@ -238,7 +238,7 @@ def _network(shape: NetworkShape, prefix: str, tensors: Mapping[str, torch.Tenso
             raise ValueError(f"its weights {name} are not finite")
     network = SegmentNetwork(shape)
     network.load_state_dict(weights)
-    return network.eval()
+    return network
 
 
 def _array(tensor: torch.Tensor, name: str, channels: int, widths: int) -> np.ndarray:

@@ -10,6 +10,8 @@ from torch import nn
 
 # A logit that no evidence can make up for.
 IMPOSSIBLE = -1e4
+# Part of the values that are left out while fitting.
+DROPOUT = 0.2
 
 
 @dataclass(frozen=True)
@@ -39,21 +41,28 @@ class SegmentNetwork(nn.Module):
         self.local = nn.Linear(shape.inputs, shape.stem)
         self.stem = nn.Conv1d(shape.stem, shape.stem, 2 * shape.stride + 1, shape.stride, padding=shape.stride)
         self.lstm = nn.LSTM(shape.stem, shape.hidden, batch_first=True, bidirectional=True)
-        self.dropout = nn.Dropout(0.2)
         self.head = nn.Linear(2 * shape.hidden, shape.states * shape.stride)
         self.local_head = nn.Linear(shape.stem, shape.states)
 
-    def forward(self, features: torch.Tensor) -> torch.Tensor:
-        """Logits of every row, shaped as above."""
+    def forward(self, features: torch.Tensor, dropped: torch.Generator | None = None) -> torch.Tensor:
+        """Logits of every row, shaped as above; while fitting, `dropped` chooses the values to leave out."""
         batch, rows, _ = features.shape
         local = torch.relu(self.local(features))
         steps = torch.relu(self.stem(local.transpose(1, 2))[:, :, : rows // self.shape.stride]).transpose(1, 2)
-        context, _ = self.lstm(self.dropout(steps))
-        logits: torch.Tensor = self.head(self.dropout(context)).reshape(batch, rows, self.shape.states)
-        local_logits: torch.Tensor = self.local_head(self.dropout(local))
+        context, _ = self.lstm(_drop(steps, dropped))
+        logits: torch.Tensor = self.head(_drop(context, dropped)).reshape(batch, rows, self.shape.states)
+        local_logits: torch.Tensor = self.local_head(_drop(local, dropped))
         return logits + local_logits
 
     @torch.no_grad()
     def silence(self, states: Sequence[int]) -> None:
         """Make states impossible that were nowhere to be learned: their logits are mere chance."""
         self.local_head.bias[list(states)] = IMPOSSIBLE
+
+
+def _drop(values: torch.Tensor, dropped: torch.Generator | None) -> torch.Tensor:
+    """As torch's dropout, but by a generator of its own: torch's is one for all threads."""
+    if dropped is None:
+        return values
+    kept = torch.rand(values.shape, generator=dropped) >= DROPOUT
+    return values * kept.to(values.device) / (1 - DROPOUT)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
+from threading import Lock
 
 import numpy as np
 import torch
@@ -45,6 +47,7 @@ class Recipe:
 
 
 RECIPE = Recipe()
+_SEEDING = Lock()
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,37 +107,40 @@ def train_network(
     checkpoints: Sequence[int],
     channel_dropout: float,
     seed: int,
-    visit: Callable[[int, float, SegmentNetwork | None], None],
+    visit: Callable[[float, SegmentNetwork | None], None],
     device: str = "cpu",
 ) -> SegmentNetwork:
     """Fit a network for as many steps as the last checkpoint says; returns the average of its weights over time.
 
-    `visit(step, loss, network)` is called after every step, with the averaged network at checkpoints, else None.
+    `visit(loss, network)` is called after every step, with the averaged network at checkpoints, else None.
     Raises FloatingPointError when the loss is no longer finite.
     """
     generator = torch.Generator().manual_seed(seed)
     chooser = np.random.default_rng(seed)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        network = SegmentNetwork(shape).to(device)
-        average = SegmentNetwork(shape).to(device).eval()
-        average.load_state_dict(network.state_dict())
-        optimizer = torch.optim.AdamW(network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
-        total = checkpoints[-1]
-        for step in range(1, total + 1):
-            for group in optimizer.param_groups:
-                group["lr"] = recipe.learning_rate * min(1.0, step / 10)
-            features, targets = _sample(rows, recipe, scaling, channel_dropout, chooser, generator)
-            loss = _loss(network(features.to(device)), targets.to(device), recipe.smoothing)
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            norm = nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-            if not (torch.isfinite(loss) and torch.isfinite(norm)):
-                raise FloatingPointError(f"the loss is {loss.item()} at step {step}")
-            optimizer.step()
-            _blend(average, network, min(recipe.averaging, step / (step + 9)))
-            visit(step, loss.item(), average if step in checkpoints else None)
+    network = _new_network(shape, seed).to(device)
+    average = deepcopy(network)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
+    for step in range(1, checkpoints[-1] + 1):
+        for group in optimizer.param_groups:
+            group["lr"] = recipe.learning_rate * min(1.0, step / 10)
+        features, targets = _sample(rows, recipe, scaling, channel_dropout, chooser, generator)
+        loss = _loss(network(features.to(device), generator), targets.to(device), recipe.smoothing)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        norm = nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        if not (torch.isfinite(loss) and torch.isfinite(norm)):
+            raise FloatingPointError(f"the loss is {loss.item()} at step {step}")
+        optimizer.step()
+        _blend(average, network, min(recipe.averaging, step / (step + 9)))
+        visit(loss.item(), average if step in checkpoints else None)
     return average
+
+
+def _new_network(shape: NetworkShape, seed: int) -> SegmentNetwork:
+    """First weights come from torch's own randomness, which is one for all threads and the caller's."""
+    with _SEEDING, torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return SegmentNetwork(shape)
 
 
 def _sample(

@@ -9,13 +9,14 @@ from typing import Any
 
 from segmenter.errors import LabelConfigError, NothingToLearn, RecordingError
 from segmenter.finishing import keep_clear, read_drawn
+from segmenter.fits import Progress
 from segmenter.labeling import Labeling
 from segmenter.limits import USUAL, Limits
 from segmenter.model import FittedSegmenter, Model
 from segmenter.prediction import suggest
 from segmenter.recording import Recording, read_recording
 from segmenter.regions import annotated_regions, join_under_instants, regions_to_targets, segments_to_result
-from segmenter.training import Example, Progress, TrainingSettings, fit
+from segmenter.training import Example, TrainingSettings, fit
 
 logger = logging.getLogger(__name__)
 

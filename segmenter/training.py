@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
-import torch
 
 from segmenter.chart_data import Curve, chart_data, mean_losses
 from segmenter.decoding import Decoding
 from segmenter.durations import learn_durations, short_segment, usual_segment
 from segmenter.errors import NothingToLearn, SegmenterError
 from segmenter.features import VIEWS, View, compute_features, learn_scaling, prepare
+from segmenter.fits import Fits, Progress, Step
 from segmenter.labeling import Labeling
 from segmenter.limits import USUAL, Limits
 from segmenter.model import FittedSegmenter
@@ -33,14 +33,17 @@ LEAST_COMMITTEE = 4
 # Steps of the LSTM that the usual segment takes at least.
 LEAST_STEPS = 18
 
+# The network of a checkpoint, and its logits of each held-out recording in each view.
+Snapshot = tuple[SegmentNetwork, dict[int, list[np.ndarray]]]
+
 
 @dataclass(frozen=True)
 class TrainingSettings:
     """How to train.
 
-    seed: the same seed, examples and number of threads give the same weights. threads: cores that torch may use while
-    fitting. unlabeled: whether rows outside all regions are learned as background, or left out (every row then gets a
-    label). effort: factor on the steps of each fit: 0.5 takes half the time. device: where torch fits, "cpu" or "cuda".
+    seed: the same seed and examples give the same weights. threads: networks fitted at once, each on a core.
+    unlabeled: whether rows outside all regions are learned as background, or left out (every row then gets a label).
+    effort: factor on the steps of each fit: 0.5 takes half the time. device: where torch fits, "cpu" or "cuda".
     limits: of the recordings; larger ones are left out.
     """
 
@@ -61,17 +64,6 @@ class Example:
     targets: Targets
 
 
-@dataclass(frozen=True)
-class Progress:
-    """How far a fit has come: percent (0..100) never falls; loss is None before the first step of a phase."""
-
-    phase: str
-    epoch: int
-    epochs: int
-    percent: float
-    loss: float | None
-
-
 def fit(
     examples: Sequence[Example],
     labeling: Labeling,
@@ -84,8 +76,8 @@ def fit(
     these networks are kept and their probabilities averaged (each example is known to most of them); with fewer, two
     networks are fitted to everything.
 
-    `progress` is called after every step and may raise to stop. Sets torch's number of threads for the
-    time it runs. Raises NothingToLearn when no row carries a label, SegmenterError when the fit diverges.
+    `progress` is called after every step, in threads of the fits but never by two at once, and may raise to stop.
+    Raises NothingToLearn when no row carries a label, SegmenterError when the fit diverges.
     """
     usable = [example for example in examples if len(example.recording)]
     states = learn_states([example.targets for example in usable], labeling, settings.unlabeled == "ignore")
@@ -94,8 +86,7 @@ def fit(
             f"None of the {len(examples)} annotated recordings has a row with one of the labels"
             f" {', '.join(map(repr, labeling.labels))}: annotate at least one region."
         )
-    with _torch_threads(settings.threads):
-        return _Fit(usable, labeling, settings, states, progress, RECIPE).run()
+    return _Fit(usable, labeling, settings, states, progress, RECIPE).run()
 
 
 class _Fit:
@@ -111,7 +102,7 @@ class _Fit:
         recipe: Recipe,
     ) -> None:
         self.examples, self.labeling, self.settings, self.learned = examples, labeling, settings, learned
-        self.progress, self.recipe = progress, recipe
+        self.recipe = recipe
         self.curves: list[Curve] = []
         values = [example.recording.values for example in examples]
         self.times = [example.recording.times for example in examples]
@@ -130,17 +121,12 @@ class _Fit:
         self.committee = len(examples) >= LEAST_COMMITTEE and len(self.folds) > 1
         self.blocks = len(examples) == 1  # which choose nothing
         self.dropouts = recipe.channel_dropouts[-1:] if self.blocks else recipe.channel_dropouts
-        self.steps_done = 0
         nets = len(self.folds) * len(self.dropouts) + (0 if self.committee else recipe.members)
-        self.steps_planned = self.checkpoints[-1] * nets
+        self.fits = Fits(settings.threads, self.checkpoints[-1] * nets, progress)
 
     def run(self) -> FittedSegmenter:
         """Validate; keep the networks that were validated, or with few recordings fit to everything."""
-        judged, candidates = [], []
-        for index, fold in enumerate(self.folds):
-            stretches, snapshots = self._judge(index, fold)
-            judged += stretches
-            candidates.append(snapshots)
+        judged, candidates = self._judge()
         # Where nothing can be chosen, hide channels, go to the end and see both views.
         usual = (len(self.dropouts) * len(self.checkpoints) - 1) * len(VIEWS)
         choice = choose(judged, self.learned.states, usual, short_segment(self.learned.codes), self.blocks)
@@ -148,16 +134,7 @@ class _Fit:
         variant, checkpoint = divmod(stop, len(self.checkpoints))
         dropout = self.dropouts[variant]
         steps = self.checkpoints[: checkpoint + 1]
-        if self.committee:
-            networks = tuple(snapshots[stop] for snapshots in candidates)
-        else:
-            self.steps_planned = self.steps_done + steps[-1] * self.recipe.members
-            networks = tuple(
-                self._train(
-                    self.learned.codes, steps, dropout, member, f"fitting, {member + 1} of {self.recipe.members}", None
-                )
-                for member in range(self.recipe.members)
-            )
+        networks = [networks[stop] for networks in candidates] if self.committee else self._fit_to_all(steps, dropout)
         for network in networks:
             network.silence(self.learned.unseen)
         return FittedSegmenter(
@@ -180,76 +157,94 @@ class _Fit:
             chart_data=self._chart_data(choice, variant, view),
         )
 
-    def _judge(self, index: int, fold: Fold) -> tuple[list[Judged], list[SegmentNetwork]]:
-        """Fit to what a fold learns from: its held-out rows' logits in each trial, and the networks."""
-        codes = [np.where(mask, rows, IGNORED) for rows, mask in zip(self.learned.codes, fold.learn, strict=True)]
-        held_out = enough_to_judge([int(mask.sum()) for mask in fold.judge])
-        logits: dict[int, list[np.ndarray]] = {number: [] for number in held_out}
-        snapshots: list[SegmentNetwork] = []
+    def _judge(self) -> tuple[list[Judged], list[list[SegmentNetwork]]]:
+        """Fit to what each fold learns from: its held-out rows' logits in each trial, and its networks."""
+        phase = "fitting and checking"
+        trials = []
+        for index, fold in enumerate(self.folds):
+            for dropout in self.dropouts:
+                curve = self._curve(f"{phase}, {index + 1} of {len(self.folds)}", dropout)
+                trials.append(partial(self._try, fold, curve, 1000 + index))
+        tried = iter(self.fits.run(phase, self.checkpoints[-1], trials))
+        judged, candidates = [], []
+        for fold in self.folds:
+            snapshots = [snapshot for _ in self.dropouts for snapshot in next(tried)]
+            judged += self._judged(fold, [logits for _, logits in snapshots])
+            candidates.append([network for network, _ in snapshots])
+        return judged, candidates
+
+    def _try(self, fold: Fold, curve: Curve, member: int, step: Step) -> list[Snapshot]:
+        """Fit to what a fold learns from, and look at the rest at each checkpoint."""
+        snapshots: list[Snapshot] = []
 
         def look(network: SegmentNetwork) -> None:
-            snapshots.append(deepcopy(network))
-            for number in held_out:
-                for view in VIEWS:
-                    (rows,) = row_logits([network], self.scaling, view, self.prepared[number])
-                    logits[number].append(rows.numpy()[fold.judge[number]])
+            logits = {
+                number: [
+                    row_logits([network], self.scaling, view, self.prepared[number])[0].numpy()[fold.judge[number]]
+                    for view in VIEWS
+                ]
+                for number in _held_out(fold)
+            }
+            snapshots.append((deepcopy(network), logits))
 
-        phase = f"fitting and checking, {index + 1} of {len(self.folds)}"
-        for dropout in self.dropouts:
-            self._train(codes, self.checkpoints, dropout, 1000 + index, phase, look)
-        durations = learn_durations(codes, self.times, self.learned.states)
-        judged = [
+        self._train(self._learned_from(fold), self.checkpoints, curve, member, step, look)
+        return snapshots
+
+    def _judged(self, fold: Fold, logits: Sequence[dict[int, list[np.ndarray]]]) -> list[Judged]:
+        """A fold's held-out rows; logits: of each checkpoint, those of each recording in each view."""
+        durations = learn_durations(self._learned_from(fold), self.times, self.learned.states)
+        return [
             Judged(
-                np.stack(logits[number]),
+                np.stack([rows for found in logits for rows in found[number]]),
                 self.learned.codes[number][fold.judge[number]],
                 self.times[number][fold.judge[number]],
                 durations,
                 number,
                 int(fold.judge[number].argmax()),
             )
-            for number in held_out
+            for number in _held_out(fold)
         ]
-        return judged, snapshots
+
+    def _learned_from(self, fold: Fold) -> list[np.ndarray]:
+        return [np.where(mask, rows, IGNORED) for rows, mask in zip(self.learned.codes, fold.learn, strict=True)]
+
+    def _fit_to_all(self, checkpoints: Sequence[int], dropout: float) -> list[SegmentNetwork]:
+        members, steps = self.recipe.members, checkpoints[-1]
+        self.fits.planned = self.fits.done + steps * members
+        curves = [self._curve(f"fitting, {member + 1} of {members}", dropout) for member in range(members)]
+        fit_one = partial(self._train, self.learned.codes, checkpoints)
+        return self.fits.run("fitting", steps, [partial(fit_one, curve, member) for member, curve in enumerate(curves)])
+
+    def _curve(self, phase: str, dropout: float) -> Curve:
+        self.curves.append(Curve(phase, dropout, []))
+        return self.curves[-1]
 
     def _train(
         self,
         codes: Sequence[np.ndarray],
         checkpoints: Sequence[int],
-        dropout: float,
+        curve: Curve,
         member: int,
-        phase: str,
-        look: Callable[[SegmentNetwork], None] | None,
+        step: Step,
+        look: Callable[[SegmentNetwork], None] = lambda network: None,
     ) -> SegmentNetwork:
-        losses: list[float] = []
-        self.curves.append(Curve(phase, dropout, losses))
+        """Fit one network; look: called at checkpoints."""
 
-        def visit(step: int, loss: float, network: SegmentNetwork | None) -> None:
-            self.steps_done += 1
-            losses.append(loss)
-            percent = min(100.0 * self.steps_done / self.steps_planned, 100.0)
-            self.progress(Progress(phase, step, checkpoints[-1], percent, loss))
-            if network is not None and look is not None:
+        def visit(loss: float, network: SegmentNetwork | None) -> None:
+            curve.losses.append(loss)
+            step(loss)
+            if network is not None:
                 look(network)
 
-        seed = self.settings.seed * 10_000 + member
+        seed, device = self.settings.seed * 10_000 + member, self.settings.device
+        rows, dropout = self.features.with_targets(codes), curve.dropout
         try:
-            network = train_network(
-                self.shape,
-                self.features.with_targets(codes),
-                self.scaling,
-                self.recipe,
-                checkpoints,
-                dropout,
-                seed,
-                visit,
-                self.settings.device,
-            )
+            return train_network(self.shape, rows, self.scaling, self.recipe, checkpoints, dropout, seed, visit, device)
         except FloatingPointError as error:
             raise SegmenterError(
                 f"The training diverged ({error}), so nothing was kept: look for broken values in the recordings,"
                 f" or train again with another seed."
             ) from error
-        return network
 
     def _report(self, choice: Choice, steps: int, dropout: float, view: View) -> dict[str, Any]:
         recordings = [{"task": example.task, "rows": len(example.recording)} for example in self.examples]
@@ -289,11 +284,6 @@ def step_count(rows: int, recipe: Recipe, effort: float) -> int:
     return max(1, int(recipe.steps * effort * np.clip(np.sqrt(rows / 10_000), 1.0, 10.0)))
 
 
-@contextmanager
-def _torch_threads(threads: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+def _held_out(fold: Fold) -> list[int]:
+    """The recordings that a fold is judged by."""
+    return enough_to_judge([int(mask.sum()) for mask in fold.judge])

@@ -259,7 +259,7 @@ def test_the_image_holds_every_file_of_the_product() -> None:
 
 def test_the_readme_gives_the_defaults() -> None:
     table = dict(re.findall(r"^\| `(\w+)` \| (.*?) \| .* \|$", README, re.MULTILINE))
-    described = {"MODEL_DIR": "the current folder", "TRAINING_THREADS": "half the cores"}
+    described = {"MODEL_DIR": "the current folder", "TRAINING_THREADS": "the cores"}
     assert sorted(table) == sorted(SETTINGS)
     for name, field in Settings.model_fields.items():
         default = getattr(field.default, "get_secret_value", lambda field=field: field.default)()

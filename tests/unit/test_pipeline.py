@@ -11,11 +11,12 @@ import pytest
 
 from segmenter import training
 from segmenter.errors import LabelConfigError, NothingToLearn, RecordingError
+from segmenter.fits import Progress
 from segmenter.labeling import Labeling
 from segmenter.model import Model
 from segmenter.optimization import lay_out
 from segmenter.pipeline import Learned, LeftOut, Task, learn, misfits, predict
-from segmenter.training import Progress, TrainingSettings
+from segmenter.training import TrainingSettings
 from tests.recordings import activity, regions
 from tests.unit.fitted import LABELING as FITTED
 from tests.unit.fitted import recording, untrained

@@ -11,6 +11,7 @@ import torch
 
 from segmenter import training
 from segmenter.errors import NothingToLearn, SegmenterError
+from segmenter.fits import Progress
 from segmenter.labeling import Labeling
 from segmenter.metrics import evaluate, event_f1, pair_rows
 from segmenter.model import FittedSegmenter
@@ -18,7 +19,7 @@ from segmenter.prediction import suggest
 from segmenter.recording import Recording
 from segmenter.regions import BACKGROUND, State, Targets
 from segmenter.timeaxis import TimeAxis
-from segmenter.training import Example, Progress, TrainingSettings, fit
+from segmenter.training import Example, TrainingSettings, fit
 
 LABELING = Labeling("label", "ts", ("Walk", "Run"), ("one", "two"), "csv")
 WALK, RUN, HIT = State(("Walk",)), State(("Run",)), State(("Hit",), instant=True)
@@ -188,16 +189,21 @@ def test_a_seed_fixes_everything_and_the_callers_randomness_is_left_alone() -> N
     assert torch.equal(torch.rand(3), expected)
     assert torch.equal(weights(fit(examples, LABELING, settings(seed=3), quietly)), weights(first))
     assert not torch.equal(weights(fit(examples, LABELING, settings(seed=4), quietly)), weights(first))
+    assert torch.equal(weights(fit(examples, LABELING, settings(seed=3, threads=4), quietly)), weights(first))
 
 
 @pytest.mark.usefixtures("quick")
-@pytest.mark.parametrize(("recordings", "phases"), [(1, 5), (3, 5), (6, 3)])
-def test_progress_never_falls_and_ends_at_a_hundred(recordings: int, phases: int) -> None:
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize(("recordings", "phases"), [(1, 2), (3, 2), (6, 1)])
+def test_progress_never_falls_and_ends_at_a_hundred(recordings: int, phases: int, threads: int) -> None:
     seen: list[Progress] = []
-    fit([activity(seed, 600) for seed in range(recordings)], LABELING, settings(), seen.append)
+    fit([activity(seed, 600) for seed in range(recordings)], LABELING, settings(threads=threads), seen.append)
     percents = [progress.percent for progress in seen]
     assert percents == sorted(percents)
     assert percents[-1] == 100.0
+    for phase in {progress.phase for progress in seen}:
+        steps = [(progress.epoch, progress.epochs) for progress in seen if progress.phase == phase]
+        assert steps == [(step + 1, steps[-1][0]) for step in range(len(steps))]
     assert len({progress.phase for progress in seen}) == phases
 
 
