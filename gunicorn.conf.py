@@ -58,12 +58,12 @@ _keepers: list[Any] = []
 
 
 def post_worker_init(worker: Any) -> None:
-    """Give the worker its share of the cores, and see to it that trainers run, unless other machines train."""
+    """Keep torch to the thread that calls it, and see to it that trainers run, unless other machines train."""
     import torch
 
     from backend.trainer_keeper import TrainerKeeper
 
-    torch.set_num_threads(settings.inference_threads)
+    torch.set_num_threads(1)
     if settings.many_machines:
         return
     # A worker that is told to stop answers what it has begun to; its trainers stop at once.

@@ -60,6 +60,7 @@ def predict(
 
     With --model, --tasks and --out, without Label Studio; the output can be imported there.
     """
+    torch.set_num_threads(1)
     try:
         if project is not None and not (model or tasks or out):
             if annotated and ids:
@@ -74,7 +75,6 @@ def predict(
 
 
 def _predict_project(project: int, annotated: bool, ids: list[int] | None) -> None:
-    torch.set_num_threads(current_settings().inference_threads)
     with closing(Renewer(current_settings())) as renewer:
         chosen = renewer.all_tasks(project, annotated) if ids is None else ids
         with click.progressbar(length=len(chosen), label=f"project {project}", file=sys.stderr) as bar:

@@ -205,7 +205,8 @@ class Service:
             try:
                 so_far = () if context is None else entries_so_far(context, task)
                 task_now = Task(number, data, so_far=so_far)
-                return predict(stored.model, labelings, task_now, self.studio.fetch, self.settings.limits)
+                limits, threads = self.settings.limits, self.settings.inference_threads
+                return predict(stored.model, labelings, task_now, self.studio.fetch, limits, threads)
             except LabelStudioError as error:
                 failure = str(error)
             except Exception:  # a bug: the other tasks of the request are answered, the log has the whole of it

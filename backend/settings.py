@@ -176,7 +176,7 @@ class Settings(BaseSettings):
 
     @property
     def inference_threads(self) -> int:
-        """Processor threads of one web worker: all workers together ask for no more cores than there are."""
+        """Processor threads of one recording: all workers together ask for no more cores than there are."""
         return max(1, (os.cpu_count() or 1) // self.workers)
 
 

@@ -72,7 +72,7 @@ def run(plan: Plan) -> Outcome:
         (_chart(measured),),
         (
             f"{CHANNELS} channels and a time column; {networks} networks with a stride of {shape.stride},"
-            f" {shape.inputs} features a row; {THREADS} threads of torch; each size in a fresh process, medians after a"
+            f" {shape.inputs} features a row; {THREADS} threads; each size in a fresh process, medians after a"
             " warm-up.",
             "Memory is how far the process grew beyond what it held with the model loaded and the file's bytes read.",
             "Floor: pandas' C parser on the same bytes, plus the networks' multiply-adds at the speed of a plain matrix"
@@ -112,11 +112,11 @@ def _measure_size(folder: Path, rows: int, repeats: int) -> Measured:
 
 def _suggest(folder: Path, file: Path, rows: int, repeats: int) -> Measured:
     """Memory by the first suggestion, then the time of each of the following."""
-    torch.set_num_threads(THREADS)
+    torch.set_num_threads(1)
     model, labelings, csv = Model.load(folder), (labeling_of(CHANNELS, LABELS),), file.read_bytes()
 
     def suggest(content: bytes) -> Prediction:
-        return predict(model, labelings, Task(1, {"csv_url": "it"}), lambda address, task: content)
+        return predict(model, labelings, Task(1, {"csv_url": "it"}), lambda address, task: content, threads=THREADS)
 
     suggest(states(1, WARM_UP_ROWS, CHANNELS).csv)  # what is loaded on first use is no growth
     before = peak_memory()
@@ -131,6 +131,7 @@ def _suggest(folder: Path, file: Path, rows: int, repeats: int) -> Measured:
         stages.append({**spent, REST: seconds[-1] - sum(spent.values())})
     middle = {stage: median(spent[stage] for spent in stages) for stage in (*STAGES, REST)}
     networks = model.segmenters[0].networks
+    torch.set_num_threads(THREADS)
     floor = measure_floor(csv, rows, networks[0].shape, len(networks), min(repeats, 5))
     return Measured(rows, tuple(seconds), middle, max(peak - before, 0), peak, floor, entries)
 

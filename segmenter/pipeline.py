@@ -115,11 +115,12 @@ def learn(
 
 
 def predict(
-    model: Model, labelings: Sequence[Labeling], task: Task, fetch: Fetch, limits: Limits = USUAL
+    model: Model, labelings: Sequence[Labeling], task: Task, fetch: Fetch, limits: Limits = USUAL, threads: int = 1
 ) -> Prediction:
     """A task's recording -> segments of every labeling the model knows, as Label Studio's result entries.
 
-    They keep clear of what is drawn so far. A recording that cannot be read gives nothing but the reason.
+    They keep clear of what is drawn so far. A recording that cannot be read gives nothing but the reason. threads: for
+    long recordings; torch itself is quickest, and disturbed the least, with one (`torch.set_num_threads`).
     """
     result: list[dict[str, Any]] = []
     scores: list[float] = []
@@ -133,7 +134,7 @@ def predict(
         except RecordingError as error:
             failures.append(str(error))
             continue
-        suggestion = suggest(segmenter, recording, labeling, drawn)
+        suggestion = suggest(segmenter, recording, labeling, drawn, threads)
         reach = 2 * segmenter.decoding.instant_radius
         segments = join_under_instants(suggestion.segments, reach)
         if drawn is not None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,9 +38,9 @@ class Suggestion:
 
 
 def suggest(
-    segmenter: FittedSegmenter, recording: Recording, labeling: Labeling, drawn: Drawn | None = None
+    segmenter: FittedSegmenter, recording: Recording, labeling: Labeling, drawn: Drawn | None = None, threads: int = 1
 ) -> Suggestion:
-    """Suggest segments for a recording of any length, around what is `drawn` in it already.
+    """Suggest segments for a recording of any length, around what is `drawn` in it already, on as many `threads`.
 
     Channels and labels are matched by name. A state with a label that is no longer in the labeling is not suggested:
     its probability goes to background, since its rows are none of the remaining labels'. Raises ModelError when a
@@ -50,7 +51,7 @@ def suggest(
         return Suggestion((), 0.0)
     prepared = prepare(values, segmenter.scaling)
     probabilities = row_probabilities(
-        segmenter.networks, segmenter.scaling, segmenter.view, prepared, segmenter.temperature
+        segmenter.networks, segmenter.scaling, segmenter.view, prepared, segmenter.temperature, threads
     )
     allowed = set(labeling.labels)
     withdrawn = [index for index, state in enumerate(segmenter.states) if not set(state.labels) <= allowed]
@@ -89,35 +90,44 @@ def bound_values(segmenter: FittedSegmenter, recording: Recording) -> np.ndarray
 
 
 def row_probabilities(
-    networks: Sequence[SegmentNetwork], scaling: Scaling, view: View, prepared: Prepared, temperature: float
+    networks: Sequence[SegmentNetwork],
+    scaling: Scaling,
+    view: View,
+    prepared: Prepared,
+    temperature: float,
+    threads: int = 1,
 ) -> np.ndarray:
     """Probability of each state in each row, float32 (rows, states), averaged over the networks."""
-    logits = row_logits(networks, scaling, view, prepared)
+    logits = row_logits(networks, scaling, view, prepared, threads)
     result: np.ndarray = torch.softmax(logits.div_(temperature), dim=2).mean(dim=0).numpy()
     return result
 
 
-def row_logits(networks: Sequence[SegmentNetwork], scaling: Scaling, view: View, prepared: Prepared) -> torch.Tensor:
-    """Logits (networks, rows, states), on the CPU; the networks are all of one shape."""
+def row_logits(
+    networks: Sequence[SegmentNetwork], scaling: Scaling, view: View, prepared: Prepared, threads: int = 1
+) -> torch.Tensor:
+    """Logits (networks, rows, states), on the CPU; the networks are of one shape. threads: blocks of rows at once."""
     shape = networks[0].shape
     device = next(networks[0].parameters()).device
-    context = CONTEXT_STEPS * shape.stride
-    result = torch.empty(len(networks), len(prepared), shape.states)
-    with torch.inference_mode():
-        for first, windows in _windows(prepared, scaling, view, shape.stride):
-            for member, network in enumerate(networks):
-                answers = network(windows.to(device)).cpu()[:, context:-context].reshape(-1, shape.states)
-                last = min(first + len(answers), len(prepared))
-                result[member, first:last] = answers[: last - first]
-    return result
-
-
-def _windows(prepared: Prepared, scaling: Scaling, view: View, stride: int) -> Iterator[tuple[int, torch.Tensor]]:
-    """(first row, overlapping windows of features (chunks, context + chunk + context, features)), block by block."""
-    steps = CHUNK_STEPS if len(prepared) > SHORT_STEPS * stride else CHUNK_STEPS // 2
-    chunk, context = steps * stride, CONTEXT_STEPS * stride
+    steps = CHUNK_STEPS if len(prepared) > SHORT_STEPS * shape.stride else CHUNK_STEPS // 2
+    chunk, context = steps * shape.stride, CONTEXT_STEPS * shape.stride
     block = max(BLOCK_ROWS // chunk, 1) * chunk
-    for first in range(0, len(prepared), block):
+    result = torch.empty(len(networks), len(prepared), shape.states)
+
+    def answer(first: int) -> None:
         chunks = -(-min(block, len(prepared) - first) // chunk)
         features = compute_features(prepared, scaling, first - context, first + chunks * chunk + context, view)
-        yield first, torch.from_numpy(features).unfold(0, chunk + 2 * context, chunk).transpose(1, 2)
+        windows = torch.from_numpy(features).unfold(0, chunk + 2 * context, chunk).transpose(1, 2).to(device)
+        with torch.inference_mode():
+            for member, network in enumerate(networks):
+                answers = network(windows).cpu()[:, context:-context].reshape(-1, shape.states)
+                last = min(first + len(answers), len(prepared))
+                result[member, first:last] = answers[: last - first]
+
+    blocks = range(0, len(prepared), block)
+    if min(threads, len(blocks)) > 1:
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(answer, blocks))
+    else:
+        list(map(answer, blocks))
+    return result

@@ -81,6 +81,8 @@ def test_blocks_do_not_show(stride: int, monkeypatch: pytest.MonkeyPatch) -> Non
     whole = row_probabilities(segmenter.networks, segmenter.scaling, "both", prepared, 1.0)
     monkeypatch.setattr(prediction, "BLOCK_ROWS", 512)
     pieces = row_probabilities(segmenter.networks, segmenter.scaling, "both", prepared, 1.0)
+    at_once = row_probabilities(segmenter.networks, segmenter.scaling, "both", prepared, 1.0, threads=3)
+    assert np.array_equal(at_once, pieces)
     np.testing.assert_allclose(pieces, whole, atol=1e-4)
     np.testing.assert_allclose(whole.sum(axis=1), 1.0, atol=1e-5)
 
