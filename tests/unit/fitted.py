@@ -28,7 +28,7 @@ def untrained(seed: int = 0, stride: int = 2, members: int = 1, switch_cost: flo
     scaling = learn_scaling([recording(100, seed=7).values], (3, 9))
     torch.manual_seed(seed)
     networks = tuple(
-        SegmentNetwork(NetworkShape(scaling.size, len(states), stride, stem=8, hidden=8)).eval() for _ in range(members)
+        SegmentNetwork(NetworkShape(scaling.size, len(states), stride, stem=8, hidden=8)) for _ in range(members)
     )
     with torch.no_grad():
         for network in networks:

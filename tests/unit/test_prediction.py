@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from segmenter import prediction
 from segmenter.decoding import Decoding
@@ -98,8 +99,9 @@ def test_gaps_and_infinities_leave_scores_finite() -> None:
 
 
 def test_suggesting_leaves_torch_as_it_was() -> None:
-    segmenter = untrained()
+    segmenter, threads, randomness = untrained(), torch.get_num_threads(), torch.get_rng_state()
     first = suggest(segmenter, recording(300), LABELING)
     assert suggest(segmenter, recording(300), LABELING) == first
-    assert not segmenter.networks[0].training
+    assert torch.get_num_threads() == threads
+    assert torch.equal(torch.get_rng_state(), randomness)
     assert all(segment.state != BACKGROUND for segment in first.segments)
