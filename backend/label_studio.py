@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from functools import cached_property
+from threading import Lock
 from typing import Any, NoReturn
 from urllib.parse import urljoin, urlsplit
 
@@ -79,6 +80,7 @@ class Studio:
         self._timeout = settings.request_timeout
         self._limit = int(settings.max_recording_mb * 1e6)
         self._private_allowed = settings.allow_private_addresses
+        self._opening = Lock()  # a cached_property no longer keeps threads apart, from Python 3.12 on
 
     @contextmanager
     def client(self, wanted: str) -> Iterator[LabelStudio]:
@@ -148,10 +150,11 @@ class Studio:
 
     def close(self) -> None:
         """Close all connections; the next call opens new ones."""
-        if "_downloads" in self.__dict__:
-            self.__dict__.pop("_downloads").close()
-        if "_client" in self.__dict__:
-            self.__dict__.pop("_client")._client_wrapper.httpx_client.httpx_client.close()
+        with self._opening:
+            if "_open_downloads" in self.__dict__:
+                self.__dict__.pop("_open_downloads").close()
+            if "_open_client" in self.__dict__:
+                self.__dict__.pop("_open_client")._client_wrapper.httpx_client.httpx_client.close()
 
     def _resolve(self, address: str, task: int | str | None) -> str:
         parts = urlsplit(address)
@@ -176,8 +179,18 @@ class Studio:
         with self.client("a recording") as client:
             return str(client._client_wrapper.get_headers()["Authorization"])
 
-    @cached_property
+    @property
     def _client(self) -> LabelStudio:
+        with self._opening:
+            return self._open_client
+
+    @property
+    def _downloads(self) -> httpx.Client:
+        with self._opening:
+            return self._open_downloads
+
+    @cached_property
+    def _open_client(self) -> LabelStudio:
         if not self._key:
             raise LabelStudioError(
                 "LABEL_STUDIO_API_KEY is not set: create a personal access token in Label Studio (Account & Settings) "
@@ -193,7 +206,7 @@ class Studio:
             self._explain(error, "an access token")
 
     @cached_property
-    def _downloads(self) -> httpx.Client:
+    def _open_downloads(self) -> httpx.Client:
         hooks = watch(self._host, self._private_allowed)
         return httpx.Client(timeout=self._timeout, event_hooks=hooks)
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from email.utils import formatdate
 from typing import Any
 
@@ -52,6 +54,22 @@ def make_client(monkeypatch: pytest.MonkeyPatch) -> Iterator[MakeClient]:
 @pytest.fixture
 def client(studio: StandIn, make_client: MakeClient) -> Studio:
     return make_client(studio.address, studio.key)
+
+
+def test_threads_that_ask_first_at_once_open_one_client_between_them(client: Studio, studio: StandIn) -> None:
+    address = studio.task(3, studio.add_task(3, b"x"))["data"]["csv_url"]
+    together = threading.Barrier(8)
+
+    def ask(number: int) -> tuple[Any, Any]:
+        together.wait(20.0)
+        assert client.fetch(address, None) == b"x"
+        assert client.project(3).id == 3
+        return client._downloads, client._client
+
+    with ThreadPoolExecutor(8) as pool:
+        opened = list(pool.map(ask, range(8)))
+    assert len({id(downloads) for downloads, _ in opened}) == 1
+    assert len({id(asked) for _, asked in opened}) == 1
 
 
 def test_annotated_tasks_come_page_by_page(client: Studio, studio: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
