@@ -37,7 +37,7 @@ class Plan:
     predictions: int = 200
     healths: int = 1_000
     seconds: float = 10.0
-    learning_rows: int = 8_000
+    learning_rows: int = 50_000
     effort: float = 1.0
 
 

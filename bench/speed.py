@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -48,7 +48,7 @@ QUICK = Plan(sizes=((2_000, 3), (20_000, 1)), annotated_rows=600, effort=0.03)
 
 @dataclass(frozen=True)
 class Measured:
-    """One size. stages: the median seconds of each. growth, peak: bytes, by the first suggestion and of the process."""
+    """One size. stages: seconds, on one thread. growth, peak: bytes, by the first suggestion and of the process."""
 
     rows: int
     seconds: tuple[float, ...]
@@ -115,8 +115,8 @@ def _suggest(folder: Path, file: Path, rows: int, repeats: int) -> Measured:
     torch.set_num_threads(1)
     model, labelings, csv = Model.load(folder), (labeling_of(CHANNELS, LABELS),), file.read_bytes()
 
-    def suggest(content: bytes) -> Prediction:
-        return predict(model, labelings, Task(1, {"csv_url": "it"}), lambda address, task: content, threads=THREADS)
+    def suggest(content: bytes, threads: int = THREADS) -> Prediction:
+        return predict(model, labelings, Task(1, {"csv_url": "it"}), lambda address, task: content, threads=threads)
 
     suggest(states(1, WARM_UP_ROWS, CHANNELS).csv)  # what is loaded on first use is no growth
     before = peak_memory()
@@ -124,16 +124,21 @@ def _suggest(folder: Path, file: Path, rows: int, repeats: int) -> Measured:
     peak = peak_memory()
     seconds, stages = [], []
     for _ in range(repeats):
+        seconds.append(_seconds(lambda: suggest(csv)))
         with watch() as spent:
-            began = time.perf_counter()
-            suggest(csv)
-            seconds.append(time.perf_counter() - began)
-        stages.append({**spent, REST: seconds[-1] - sum(spent.values())})
+            whole = _seconds(lambda: suggest(csv, threads=1))
+        stages.append({**spent, REST: whole - sum(spent.values())})
     middle = {stage: median(spent[stage] for spent in stages) for stage in (*STAGES, REST)}
     networks = model.segmenters[0].networks
     torch.set_num_threads(THREADS)
     floor = measure_floor(csv, rows, networks[0].shape, len(networks), min(repeats, 5))
     return Measured(rows, tuple(seconds), middle, max(peak - before, 0), peak, floor, entries)
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
 
 
 def _figures(one: Measured) -> list[Figure]:
@@ -161,7 +166,7 @@ def _table(measured: Sequence[Measured]) -> Table:
                 f"{one.peak / 1e9:.2f}",
             )
         )
-    return Table("Where the seconds go", header, tuple(rows))
+    return Table("Where the seconds go, the stages on one thread", header, tuple(rows))
 
 
 def _chart(measured: Sequence[Measured]) -> Chart:

@@ -100,18 +100,20 @@ def move_boundaries(
     movable = ~np.isin(runs[:-1], _instants(states)) & ~np.isin(runs[1:], _instants(states))
     movable &= np.isfinite(spread[:-1]) | np.isfinite(spread[1:])
     boundaries = np.flatnonzero(movable) + 1
+    unsettled = np.ones(len(edges), bool)  # whether it or a neighbour has moved since it was last looked at
     for _ in range(SWEEPS):
-        before = edges.copy()
         for parity in (0, 1):  # neighbours never move at once
-            chosen = boundaries[boundaries % 2 == parity][:, None]
+            chosen = boundaries[(boundaries % 2 == parity) & unsettled[boundaries]][:, None]
             if not len(chosen):
                 continue
             place = np.clip(edges[chosen] + offsets, edges[chosen - 1] + 1, edges[chosen + 1] - 1)
             total = evidence[place, runs[chosen - 1]] - evidence[place, runs[chosen]]
             total += gain(chosen - 1, edges[chosen - 1], place) + gain(chosen, place, edges[chosen + 1])
-            edges[chosen[:, 0]] = place[np.arange(len(place)), total.argmax(axis=1)]
-        if (edges == before).all():
-            break
+            best = total.argmax(axis=1)  # 0 is where it is
+            edges[chosen[:, 0]] = place[np.arange(len(place)), best]
+            unsettled[chosen] = False
+            moved = chosen[best > 0, 0]
+            unsettled[moved - 1] = unsettled[moved] = unsettled[moved + 1] = True
     return np.repeat(runs, np.diff(edges))
 
 

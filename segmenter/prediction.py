@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -20,10 +20,9 @@ from segmenter.network import SegmentNetwork
 from segmenter.recording import Recording
 from segmenter.regions import Segment
 
-# Steps of the LSTM that a chunk answers for, and steps of context on either side that it only looks at: what a core's
-# cache holds, and what a training window sees.
-CHUNK_STEPS, CONTEXT_STEPS = 128, 32
-# A short recording in chunks half as long: the steps of the LSTM come one after the other, its chunks side by side.
+# Steps of the LSTM that a chunk answers for, and steps of context on either side that it only looks at.
+CHUNK_STEPS, CONTEXT_STEPS = 256, 32
+# A recording of so few steps in chunks a quarter as long: steps come one after the other, chunks side by side.
 SHORT_STEPS = 2_000
 # Rows whose features are in memory at once.
 BLOCK_ROWS = 2**14
@@ -98,31 +97,54 @@ def row_probabilities(
     threads: int = 1,
 ) -> np.ndarray:
     """Probability of each state in each row, float32 (rows, states), averaged over the networks."""
-    logits = row_logits(networks, scaling, view, prepared, threads)
-    result: np.ndarray = torch.softmax(logits.div_(temperature), dim=2).mean(dim=0).numpy()
-    return result
+    result = torch.empty(len(prepared), networks[0].shape.states)
+
+    def take(first: int, last: int, logits: torch.Tensor) -> None:
+        torch.mean(torch.softmax(logits.div_(temperature), dim=2), dim=0, out=result[first:last])
+
+    _answer(networks, scaling, view, prepared, threads, take)
+    found: np.ndarray = result.numpy()
+    return found
 
 
-def row_logits(
-    networks: Sequence[SegmentNetwork], scaling: Scaling, view: View, prepared: Prepared, threads: int = 1
-) -> torch.Tensor:
-    """Logits (networks, rows, states), on the CPU; the networks are of one shape. threads: blocks of rows at once."""
+def row_logits(network: SegmentNetwork, scaling: Scaling, view: View, prepared: Prepared) -> np.ndarray:
+    """A network's logits, float32 (rows, states)."""
+    result = torch.empty(len(prepared), network.shape.states)
+
+    def take(first: int, last: int, logits: torch.Tensor) -> None:
+        result[first:last] = logits[0]
+
+    _answer([network], scaling, view, prepared, 1, take)
+    found: np.ndarray = result.numpy()
+    return found
+
+
+def _answer(
+    networks: Sequence[SegmentNetwork],
+    scaling: Scaling,
+    view: View,
+    prepared: Prepared,
+    threads: int,
+    take: Callable[[int, int, torch.Tensor], None],
+) -> None:
+    """Give `take` the logits of the rows first..last-1, (networks, last - first, states), block by block.
+
+    The networks are of one shape; as many blocks as `threads` are looked at side by side.
+    """
     shape = networks[0].shape
     device = next(networks[0].parameters()).device
-    steps = CHUNK_STEPS if len(prepared) > SHORT_STEPS * shape.stride else CHUNK_STEPS // 2
+    steps = CHUNK_STEPS if len(prepared) > SHORT_STEPS * shape.stride else CHUNK_STEPS // 4
     chunk, context = steps * shape.stride, CONTEXT_STEPS * shape.stride
     block = max(BLOCK_ROWS // chunk, 1) * chunk
-    result = torch.empty(len(networks), len(prepared), shape.states)
 
     def answer(first: int) -> None:
-        chunks = -(-min(block, len(prepared) - first) // chunk)
+        last = min(first + block, len(prepared))
+        chunks = -(-(last - first) // chunk)
         features = compute_features(prepared, scaling, first - context, first + chunks * chunk + context, view)
         windows = torch.from_numpy(features).unfold(0, chunk + 2 * context, chunk).transpose(1, 2).to(device)
         with torch.inference_mode():
-            for member, network in enumerate(networks):
-                answers = network(windows).cpu()[:, context:-context].reshape(-1, shape.states)
-                last = min(first + len(answers), len(prepared))
-                result[member, first:last] = answers[: last - first]
+            answers = torch.stack([network(windows)[:, context:-context] for network in networks]).cpu()
+            take(first, last, answers.reshape(len(networks), -1, shape.states)[:, : last - first])
 
     blocks = range(0, len(prepared), block)
     if min(threads, len(blocks)) > 1:
@@ -130,4 +152,3 @@ def row_logits(
             list(pool.map(answer, blocks))
     else:
         list(map(answer, blocks))
-    return result

@@ -21,7 +21,7 @@ from segmenter.limits import USUAL, Limits
 from segmenter.model import FittedSegmenter
 from segmenter.network import NetworkShape, SegmentNetwork
 from segmenter.optimization import RECIPE, Recipe, lay_out, train_network
-from segmenter.prediction import CHUNK_STEPS, CONTEXT_STEPS, row_logits
+from segmenter.prediction import row_logits
 from segmenter.recording import Recording
 from segmenter.regions import Targets
 from segmenter.report import training_report
@@ -32,6 +32,8 @@ from segmenter.validation import Choice, Fold, Judged, choose, enough_to_judge, 
 LEAST_COMMITTEE = 4
 # Steps of the LSTM that the usual segment takes at least.
 LEAST_STEPS = 18
+# Steps of the LSTM in a window that it is fitted to.
+WINDOW_STEPS = 192
 
 # The network of a checkpoint, and its logits of each held-out recording in each view.
 Snapshot = tuple[SegmentNetwork, dict[int, list[np.ndarray]]]
@@ -114,8 +116,7 @@ class _Fit:
         steps = step_count(total, recipe, settings.effort)
         self.checkpoints = tuple(sorted({max(1, round(steps * part)) for part in recipe.checkpoints}))
         features = [compute_features(rows, self.scaling, 0, len(rows)) for rows in self.prepared]
-        window = (CHUNK_STEPS + 2 * CONTEXT_STEPS) * self.shape.stride
-        self.features = lay_out(features, window)
+        self.features = lay_out(features, WINDOW_STEPS * self.shape.stride)
         levels = np.stack([(rows.level - self.scaling.center) / self.scaling.scale for rows in self.prepared])
         self.folds = make_folds(levels, learned.codes, margin=usual)
         self.committee = len(examples) >= LEAST_COMMITTEE and len(self.folds) > 1
@@ -180,8 +181,7 @@ class _Fit:
         def look(network: SegmentNetwork) -> None:
             logits = {
                 number: [
-                    row_logits([network], self.scaling, view, self.prepared[number])[0].numpy()[fold.judge[number]]
-                    for view in VIEWS
+                    row_logits(network, self.scaling, view, self.prepared[number])[fold.judge[number]] for view in VIEWS
                 ]
                 for number in _held_out(fold)
             }
