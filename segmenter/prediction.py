@@ -22,8 +22,6 @@ from segmenter.regions import Segment
 
 # Steps of the LSTM that a chunk answers for, and steps of context on either side that it only looks at.
 CHUNK_STEPS, CONTEXT_STEPS = 256, 32
-# A recording of so few steps in chunks a quarter as long: steps come one after the other, chunks side by side.
-SHORT_STEPS = 2_000
 # Rows whose features are in memory at once.
 BLOCK_ROWS = 2**14
 
@@ -133,7 +131,7 @@ def _answer(
     """
     shape = networks[0].shape
     device = next(networks[0].parameters()).device
-    steps = CHUNK_STEPS if len(prepared) > SHORT_STEPS * shape.stride else CHUNK_STEPS // 4
+    steps = min(CHUNK_STEPS, max(-(-len(prepared) // shape.stride), 1))
     chunk, context = steps * shape.stride, CONTEXT_STEPS * shape.stride
     block = max(BLOCK_ROWS // chunk, 1) * chunk
 
