@@ -19,8 +19,11 @@ add_metrics(app, lambda: ProjectMetrics(service().jobs, service().store))
 add_routes(app, TimeSeriesSegmenter, settings)
 
 if __name__ == "__main__":
+    import torch
+
     from backend.trainer_keeper import TrainerKeeper
 
+    torch.set_num_threads(1)
     keeper = TrainerKeeper(settings, wanted=lambda: not settings.many_machines)
     keeper.start()
     try:

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import click
+import torch
 
 from backend.connect_cli import connect
 from backend.doctor_cli import doctor
@@ -88,6 +89,7 @@ def fit_command(config: Path, tasks: Path, out: Path, seed: int) -> None:
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write the scores to this file, too.")
 def evaluate(config: Path, train: Path, test: Path, seeds: int, json_file: Path | None) -> None:
     """Learn from some annotated tasks, score the suggestions on others."""
+    torch.set_num_threads(1)
     runs: list[dict[str, float]] = []
     for seed in range(seeds):
         began = time.monotonic()
