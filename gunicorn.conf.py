@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import resource
 import sys
 from typing import Any
@@ -55,6 +56,12 @@ control_socket_disable = True  # nobody needs to steer it from beside, and the h
 
 metrics_files.make_folder()
 _keepers: list[Any] = []
+
+
+def when_ready(server: Any) -> None:
+    """Keep what is imported out of garbage collection, which would write to it and so copy it for each worker."""
+    gc.collect()
+    gc.freeze()
 
 
 def post_worker_init(worker: Any) -> None:

@@ -180,7 +180,7 @@ class Service:
         if not pairs(stored.model, labelings):
             return []
         with ThreadPoolExecutor(_READ_AT_ONCE) as pool:
-            # What is usual, a single task, stays in the request's thread: each new one leaves memory behind.
+            # A single task, which is usual, needs no thread beside the request's own.
             run = pool.map if len(tasks) > 1 else map
             predictions = list(run(lambda task: self._predict(stored, labelings, task, context), tasks))
         outcomes = [(_task_id(task), found.failure) for task, found in zip(tasks, predictions, strict=True)]
