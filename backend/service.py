@@ -179,10 +179,8 @@ class Service:
         self._tell(project, [str(problem)] if problem else misfits(stored.model, labelings))
         if not pairs(stored.model, labelings):
             return []
-        with ThreadPoolExecutor(_READ_AT_ONCE) as pool:
-            # A single task, which is usual, needs no thread beside the request's own.
-            run = pool.map if len(tasks) > 1 else map
-            predictions = list(run(lambda task: self._predict(stored, labelings, task, context), tasks))
+        with ThreadPoolExecutor(min(_READ_AT_ONCE, max(1, len(tasks)))) as pool:
+            predictions = list(pool.map(lambda task: self._predict(stored, labelings, task, context), tasks))
         outcomes = [(_task_id(task), found.failure) for task, found in zip(tasks, predictions, strict=True)]
         for number, failure in outcomes:
             if failure:
