@@ -40,7 +40,7 @@ e2e: $(VENV)/.test $(LS_VENV)/.installed  ## tests against a real Label Studio, 
 bench: $(VENV)/.test  ## quality, speed, memory and serving, each beside its target: an hour
 	@$(BIN)/python -m bench $(ARGS)
 
-stress: $(VENV)/.test  ## kills and load, as tables; ten minutes
+stress: $(VENV)/.test  ## kills and load, as tables: a quarter of an hour
 	@$(BIN)/python -m stress $(ARGS)
 
 fuzz: $(VENV)/.fuzz  ## input that nobody meant, 20 minutes for each of four parts; needs Python 3.11 or newer

@@ -134,8 +134,8 @@ def _learn(config: Path, tasks: Path, settings: TrainingSettings) -> Learned:
     return learned
 
 
-def _show_progress(step: Progress) -> None:
-    _show(f"{step.percent:3.0f} %  {step.phase}, epoch {step.epoch}")
+def _show_progress(at: Progress) -> None:
+    _show(f"{at.percent:3.0f} %  {at.phase}, step {at.epoch} of {at.epochs}")
 
 
 def _show(line: str) -> None:

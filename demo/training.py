@@ -51,5 +51,5 @@ def wait_for_version(
 def _news(now: dict[str, Any]) -> str:
     if now["state"] != "training":
         return f"{now['state']} {now.get('reason') or ''}".strip()
-    epochs = f", epoch {now['epoch']} of {now['epochs']}" if now.get("epochs") else ""
-    return f"{now['percent']:3.0f} %, {now['phase']}{epochs}"
+    steps = f", step {now['epoch']} of {now['epochs']}" if now.get("epochs") else ""
+    return f"{now['percent']:3.0f} %, {now['phase']}{steps}"
